@@ -1,0 +1,315 @@
+//! Names of images: [`Digest`], [`Reference`] (as typed) and [`PinnedRef`] (with a digest).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Digest as _;
+
+/// A SHA-256 digest of content, written `sha256:` and 64 lowercase hexadecimal digits.
+///
+/// ```
+/// use immut_core::name::Digest;
+/// let digest = Digest::of(b"{}");
+/// assert_eq!(
+///     digest.to_string(),
+///     "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+/// );
+/// assert_eq!(digest.to_string().parse::<Digest>()?, digest);
+/// # Ok::<(), immut_core::name::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `content`.
+    pub fn of(content: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(content).into())
+    }
+
+    /// The digest that `hasher` has arrived at.
+    pub fn finish(hasher: sha2::Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+
+    /// The 64 hexadecimal digits alone: a blob's file name in a layout.
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::Digest(text.to_owned());
+        let digits = text.strip_prefix("sha256:").ok_or_else(bad)?;
+        if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(bad());
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| bad())?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A repository of a registry: `docker.io/library/redis` is host `docker.io`, path `library/redis`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Repository {
+    /// Host name with an optional port, as written in references.
+    pub host: String,
+    /// The repository's path on that host.
+    pub path: String,
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.path)
+    }
+}
+
+/// Where an image lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Location {
+    /// A repository of a registry.
+    Registry(Repository),
+    /// An OCI image layout in a folder, `oci:DIR`.
+    Layout(PathBuf),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(repository) => repository.fmt(f),
+            Self::Layout(folder) => write!(f, "oci:{}", folder.display()),
+        }
+    }
+}
+
+/// An image as a user names it: `[HOST[:PORT]/]REPO[:TAG][@sha256:...]` or
+/// `oci:DIR[:TAG][@sha256:...]`.
+///
+/// Host `docker.io` and path prefix `library/` are filled in as docker does.
+///
+/// ```
+/// use immut_core::name::Reference;
+/// let redis: Reference = "redis:7".parse()?;
+/// assert_eq!(redis.to_string(), "docker.io/library/redis:7");
+/// let layout: Reference = "oci:build/out:demo".parse()?;
+/// assert_eq!(layout.tag.as_deref(), Some("demo"));
+/// # Ok::<(), immut_core::name::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Where it lies.
+    pub location: Location,
+    /// The tag, if one was written.
+    pub tag: Option<String>,
+    /// The digest, if one was written.
+    pub digest: Option<Digest>,
+}
+
+impl Reference {
+    /// The same name as a [`PinnedRef`], if it has a digest.
+    pub fn pinned(&self) -> Option<PinnedRef> {
+        let digest = self.digest?;
+        Some(PinnedRef { location: self.location.clone(), tag: self.tag.clone(), digest })
+    }
+}
+
+impl FromStr for Reference {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.split_once(':') {
+            Some(("oci", rest)) => parse_layout(text, rest),
+            Some((scheme @ ("oci-archive" | "docker-archive" | "docker-daemon" | "dir"), _)) => {
+                Err(Error::Scheme { scheme: scheme.to_owned() })
+            }
+            _ => parse_registry(text),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.location.fmt(f)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A reference with a digest: the only kind that can be hardened or signed.
+///
+/// ```
+/// use immut_core::name::{PinnedRef, Reference};
+/// assert!("redis:7".parse::<PinnedRef>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedRef {
+    /// Where it lies.
+    pub location: Location,
+    /// The tag that was written beside the digest; it is not looked up.
+    pub tag: Option<String>,
+    /// The digest.
+    pub digest: Digest,
+}
+
+impl FromStr for PinnedRef {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.parse::<Reference>()?.pinned().ok_or_else(|| Error::Unpinned(text.to_owned()))
+    }
+}
+
+/// `host/repo@sha256:...` or `oci:DIR@sha256:...`; the tag is left out, since the digest decides.
+impl fmt::Display for PinnedRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.location, self.digest)
+    }
+}
+
+/// Why text names no image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not `sha256:` and 64 lowercase hexadecimal digits.
+    #[error("digest {0:?} is not sha256: and 64 lowercase hexadecimal digits")]
+    Digest(String),
+    /// Not a reference.
+    #[error(
+        "{text:?} is no image reference ({reason}); write [HOST[:PORT]/]REPO[:TAG][@sha256:...] or oci:DIR[:TAG][@sha256:...]"
+    )]
+    Reference {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A transport that is not read.
+    #[error("transport {scheme:?} is not supported; copy the image to a layout (oci:DIR) first, for example with `skopeo copy`")]
+    Scheme {
+        /// The transport's name.
+        scheme: String,
+    },
+    /// A reference without a digest where one is needed.
+    #[error("{0:?} has no digest; a tag can move, so only REPO@sha256:... is taken here")]
+    Unpinned(String),
+}
+
+fn parse_layout(text: &str, rest: &str) -> Result<Reference, Error> {
+    let bad = |reason: &str| Error::Reference { text: text.to_owned(), reason: reason.to_owned() };
+    let (rest, digest) = match rest.rsplit_once('@') {
+        Some((rest, digest)) if digest.starts_with("sha256:") => (rest, Some(digest.parse()?)),
+        _ => (rest, None),
+    };
+    let (folder, tag) = match rest.rsplit_once(':') {
+        Some((folder, tag)) if !tag.contains('/') => (folder, Some(tag.to_owned())),
+        _ => (rest, None),
+    };
+    if folder.is_empty() {
+        return Err(bad("the folder is missing"));
+    }
+    if tag.as_deref() == Some("") {
+        return Err(bad("the tag is empty"));
+    }
+    Ok(Reference { location: Location::Layout(Path::new(folder).to_owned()), tag, digest })
+}
+
+fn parse_registry(text: &str) -> Result<Reference, Error> {
+    let bad = |reason: String| Error::Reference { text: text.to_owned(), reason };
+    let digest = match text.rsplit_once('@') {
+        Some((_, digest)) => Some(digest.parse()?),
+        None => None,
+    };
+    let parsed: oci_spec::distribution::Reference =
+        text.parse().map_err(|error| bad(format!("{error}")))?;
+    let named = text.split('@').next().unwrap_or(text);
+    let tagged = named.rsplit_once(':').is_some_and(|(_, tag)| !tag.contains('/'));
+    Ok(Reference {
+        location: Location::Registry(Repository {
+            host: parsed.registry().to_owned(),
+            path: parsed.repository().to_owned(),
+        }),
+        tag: parsed.tag().filter(|_| tagged).map(str::to_owned),
+        digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+    #[test]
+    fn references_are_filled_in_as_docker_does() {
+        for (written, meant) in [
+            ("redis", "docker.io/library/redis"),
+            ("me/redis:7", "docker.io/me/redis:7"),
+            ("localhost:5000/a/b:t", "localhost:5000/a/b:t"),
+            ("ghcr.io/a/b", "ghcr.io/a/b"),
+            ("oci:dir", "oci:dir"),
+            ("oci:/a/b.c:t", "oci:/a/b.c:t"),
+            ("oci:a:b/c", "oci:a:b/c"),
+        ] {
+            assert_eq!(written.parse::<Reference>().expect(written).to_string(), meant);
+            let pinned = format!("{written}@{DIGEST}");
+            assert_eq!(
+                pinned.parse::<Reference>().expect(written).to_string(),
+                format!("{meant}@{DIGEST}")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_reference_is_refused() {
+        for text in ["", "UPPER/case", "a b", "redis@sha256:12", "redis@sha512:00", "oci:", "oci:x:"]
+        {
+            assert!(text.parse::<Reference>().is_err(), "{text:?}");
+        }
+        assert!(matches!("dir:x".parse::<Reference>(), Err(Error::Scheme { .. })));
+    }
+
+    #[test]
+    fn only_a_reference_with_a_digest_is_pinned() {
+        assert!(matches!("redis:7".parse::<PinnedRef>(), Err(Error::Unpinned(_))));
+        let pinned: PinnedRef = format!("redis:7@{DIGEST}").parse().expect("pinned");
+        assert_eq!(pinned.to_string(), format!("docker.io/library/redis@{DIGEST}"));
+    }
+}

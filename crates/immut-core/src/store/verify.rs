@@ -1,0 +1,102 @@
+//! A reader that checks size and digest of what goes through it.
+
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+use crate::image::Descriptor;
+use crate::name::Digest;
+
+/// Passes content on and fails, instead of ending, when it is not what its descriptor names.
+///
+/// ```
+/// use std::io::Read;
+/// use immut_core::{image::Descriptor, store::Verified};
+/// let blob = Descriptor::of("text/plain", b"content");
+/// let mut text = String::new();
+/// assert!(Verified::new(&b"content"[..], &blob, "here").read_to_string(&mut text).is_ok());
+/// assert!(Verified::new(&b"c0ntent"[..], &blob, "here").read_to_string(&mut text).is_err());
+/// ```
+#[derive(Debug)]
+pub struct Verified<R> {
+    inner: R,
+    hasher: Option<Sha256>,
+    seen: u64,
+    blob: Descriptor,
+    place: String,
+}
+
+impl<R: Read> Verified<R> {
+    /// Checks `inner` against `blob`; `place` says in messages whose bytes they are.
+    pub fn new(inner: R, blob: &Descriptor, place: impl ToString) -> Self {
+        let hasher = Some(Sha256::new());
+        Self { inner, hasher, seen: 0, blob: blob.clone(), place: place.to_string() }
+    }
+
+    fn corrupt(&self, reason: String) -> io::Error {
+        let (place, digest) = (self.place.clone(), self.blob.digest);
+        io::Error::new(io::ErrorKind::InvalidData, Error::Corrupt { place, digest, reason })
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let Some(hasher) = self.hasher.take() else { return Ok(()) };
+        if self.seen != self.blob.size {
+            return Err(self.corrupt(format!("{} bytes instead of {}", self.seen, self.blob.size)));
+        }
+        let found = Digest::finish(hasher);
+        if found != self.blob.digest {
+            return Err(self.corrupt(format!("its digest is {found}")));
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Verified<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = self.inner.read(buffer)?;
+        if count == 0 {
+            self.finish()?;
+            return Ok(0);
+        }
+        self.seen += count as u64;
+        if self.seen > self.blob.size {
+            return Err(self.corrupt(format!("more than the {} bytes announced", self.blob.size)));
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &[u8], blob: &Descriptor) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Verified::new(content, blob, "a test").read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    #[test]
+    fn only_the_named_content_goes_through() {
+        let blob = Descriptor::of("x", b"hello");
+        assert_eq!(read(b"hello", &blob).expect("same"), b"hello");
+        for wrong in [&b"hell"[..], b"hello!", b"jello", b""] {
+            let error = read(wrong, &blob).expect_err("differs");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn a_lie_about_the_size_is_seen_before_the_end() {
+        let blob = Descriptor { size: 3, ..Descriptor::of("x", b"hello") };
+        let error = read(b"hello", &blob).expect_err("too long");
+        assert!(error.to_string().contains("more than the 3 bytes"), "{error}");
+    }
+}
