@@ -114,6 +114,11 @@ impl RuntimeConfig {
         self.json["created"].as_str()
     }
 
+    /// A field of the inner `config` object.
+    pub fn inner(&self, field: &str) -> Option<&Value> {
+        self.json["config"].get(field)
+    }
+
     /// Sets a field of the inner `config` object.
     pub fn set(&mut self, field: &str, value: Value) {
         let inner = self.top().entry("config").or_insert_with(|| json!({}));

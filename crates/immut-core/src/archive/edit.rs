@@ -1,0 +1,140 @@
+//! Edits of a member's headers: mode, capability, link target, name, content. What is not edited
+//! stays byte for byte.
+
+use super::member::{self, Head, Member};
+use super::{BLOCK, Pax};
+use crate::path::RootPath;
+
+impl Head {
+    /// The headers of a new file or directory, owned and dated as told.
+    pub(crate) fn new(path: &RootPath, directory: bool, mode: u16, owner: (u32, u32), mtime: u64) -> Self {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(if directory { tar::EntryType::Directory } else { tar::EntryType::Regular });
+        header.set_mode(u32::from(mode));
+        header.set_uid(owner.0.into());
+        header.set_gid(owner.1.into());
+        header.set_mtime(mtime);
+        header.set_size(0);
+        let mut block = [0; BLOCK];
+        block.copy_from_slice(header.as_bytes());
+        let mut head = Self { extensions: Vec::new(), header: block, sparse: Vec::new() };
+        let mut name = path.as_bytes().to_vec();
+        if directory {
+            name.push(b'/');
+        }
+        head.set_name(&name);
+        head
+    }
+
+    /// Clears mode bits.
+    pub(crate) fn clear_mode(&mut self, bits: u16) {
+        self.change(|header| {
+            let mode = header.mode().unwrap_or(0);
+            header.set_mode(mode & !u32::from(bits));
+        });
+    }
+
+    /// Sets the size of the content.
+    pub(crate) fn set_size(&mut self, size: u64) {
+        self.change_pax(|pax| pax.remove(|key| key == b"size"));
+        self.change(|header| header.set_size(size));
+    }
+
+    /// Drops the extended attribute `security.capability`, in both PAX spellings.
+    pub(crate) fn clear_capability(&mut self) {
+        self.change_pax(|pax| pax.remove(member::is_capability));
+    }
+
+    /// Points a hardlink at another name.
+    pub(crate) fn set_link(&mut self, target: &RootPath) {
+        let target = target.as_bytes();
+        self.extensions.retain(|extension| extension.typeflag() != b'K');
+        self.change_pax(|pax| pax.remove(|key| key == b"linkpath"));
+        if target.len() > 100 {
+            self.change_pax(|pax| pax.set(b"linkpath", target));
+        }
+        self.put_text(157, target);
+    }
+
+    /// These headers (of a file) under the name, owner, mode and times of `link`, a hardlink to it:
+    /// what the link has to become when the file's own name goes.
+    pub(crate) fn carried_by(&self, link: &Member) -> Self {
+        const OWN: [&[u8]; 7] = [b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname"];
+        let mut head = self.clone();
+        head.extensions.retain(|extension| !matches!(extension.typeflag(), b'L' | b'K'));
+        // mode, uid, gid; mtime; user and group names
+        for range in [100..124, 136..148, 265..329] {
+            head.header[range.clone()].copy_from_slice(&link.head.header[range]);
+        }
+        head.change_pax(|pax| {
+            pax.remove(|key| OWN.contains(&key));
+            for key in OWN {
+                if let Some(value) = link.pax.get(key) {
+                    pax.set(key, value);
+                }
+            }
+        });
+        head.set_name(link.path.as_bytes());
+        head
+    }
+
+    fn set_name(&mut self, name: &[u8]) {
+        let gnu = self.header[257..265] == *b"ustar  \0";
+        let fits = name.len() <= 100;
+        self.change_pax(|pax| {
+            if pax.get(b"GNU.sparse.name").is_some() {
+                pax.set(b"GNU.sparse.name", name);
+            }
+            pax.remove(|key| key == b"path");
+            if !fits {
+                pax.set(b"path", name);
+            }
+        });
+        if !gnu {
+            self.header[345..500].fill(0); // the prefix of the old name
+        }
+        self.put_text(0, name);
+    }
+
+    /// Writes a 100-byte text field.
+    fn put_text(&mut self, at: usize, text: &[u8]) {
+        self.header[at..at + 100].fill(0);
+        let length = text.len().min(100);
+        self.header[at..at + length].copy_from_slice(&text[..length]);
+        self.change(|_| ());
+    }
+
+    fn change(&mut self, edit: impl FnOnce(&mut tar::Header)) {
+        let mut header = tar::Header::from_byte_slice(&self.header).clone();
+        edit(&mut header);
+        header.set_cksum();
+        self.header.copy_from_slice(header.as_bytes());
+    }
+
+    /// Edits the PAX records; the blocks stay as they are when no record changes.
+    fn change_pax(&mut self, edit: impl FnOnce(&mut Pax)) {
+        let mut records = Pax::default();
+        for extension in self.extensions.iter().filter(|e| matches!(e.typeflag(), b'x' | b'X')) {
+            records.extend(&Pax::parse(extension.content()).unwrap_or_default());
+        }
+        let before = records.clone();
+        edit(&mut records);
+        if records == before {
+            return;
+        }
+        self.extensions.retain(|extension| !matches!(extension.typeflag(), b'x' | b'X'));
+        if !records.is_empty() {
+            self.extensions.insert(0, member::extension(b'x', "PaxHeaders/immut", &records.to_bytes()));
+        }
+    }
+
+    /// Whether these are the headers of a PAX global header, which has no block of its own.
+    pub(super) fn is_global(&self) -> bool {
+        self.header == [0; BLOCK]
+    }
+}
+
+/// Zeros to the next block after `size` bytes of content.
+pub(crate) fn zero_blocks(size: u64) -> &'static [u8] {
+    &[0; BLOCK][..super::padding(size)]
+}

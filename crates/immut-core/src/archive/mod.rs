@@ -1,0 +1,198 @@
+//! Tar archives as layers have them: read as a stream, kept byte for byte, edited in the header.
+//!
+//! The reader follows what container engines do with a layer (Go's `archive/tar`), since what they
+//! unpack is what counts: PAX records are binary-safe, header-only types have no content whatever
+//! their size field says, a name comes from `GNU.sparse.name`, then the PAX record, then the GNU
+//! long name, then the header.
+
+mod edit;
+mod member;
+mod pax;
+
+use std::io::{self, Read};
+
+pub(crate) use edit::zero_blocks;
+pub(crate) use member::{Head, Member, Type};
+pub(crate) use pax::Pax;
+
+/// Tar's unit, in bytes.
+pub(crate) const BLOCK: usize = 512;
+
+/// The largest extended header that is read, in bytes; Go's `archive/tar` has the same limit.
+const MAX_EXTENSION: u64 = 1 << 20;
+
+/// Why bytes are no tar archive that engines would unpack.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream itself failed: truncated, corrupt, or the disk.
+    #[error("{0}")]
+    Read(#[from] io::Error),
+    /// A header that is none.
+    #[error("after {after}: {reason}")]
+    Header {
+        /// The entry before it, for orientation.
+        after: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An entry that engines refuse, or that is made to deceive them.
+    #[error("entry {name}: {reason}")]
+    Entry {
+        /// Its name as far as known.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Reads a tar archive member by member.
+#[derive(Debug)]
+pub(crate) struct Archive<R> {
+    inner: R,
+    /// Content bytes of the current member that were not read yet.
+    left: u64,
+    /// Padding after them.
+    padding: usize,
+    /// The last member's name, for messages.
+    last: String,
+}
+
+impl<R: Read> Archive<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, left: 0, padding: 0, last: "the start of the archive".into() }
+    }
+
+    /// The next member, or none at the end of the archive. Content that was not read is skipped.
+    pub(crate) fn next(&mut self) -> Result<Option<Member>, Error> {
+        self.skip_content()?;
+        let mut extensions = Vec::new();
+        loop {
+            let Some(header) = self.header(extensions.is_empty())? else { return Ok(None) };
+            match header[member::TYPEFLAG] {
+                b'x' | b'X' | b'L' | b'K' => extensions.push(self.extension(header)?),
+                b'g' if extensions.is_empty() => {
+                    let global = self.extension(header)?;
+                    return member::global(global).map(Some);
+                }
+                _ => {
+                    let sparse = self.sparse_map(&header)?;
+                    let member = Member::new(Head { extensions, header, sparse })?;
+                    self.last = format!("entry {}", member.path);
+                    self.left = member.stored;
+                    self.padding = padding(member.stored);
+                    return Ok(Some(member));
+                }
+            }
+        }
+    }
+
+    /// Reads content of the current member; 0 at its end.
+    pub(crate) fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if want == 0 {
+            return Ok(0);
+        }
+        let count = self.inner.read(&mut buffer[..want])?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+
+    /// Reads everything after the archive's end, which engines ignore, and gives the stream back.
+    pub(crate) fn finish(mut self) -> io::Result<R> {
+        io::copy(&mut self.inner, &mut io::sink())?;
+        Ok(self.inner)
+    }
+
+    fn skip_content(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 1 << 15];
+        while self.read_content(&mut buffer)? > 0 {}
+        self.inner.read_exact(&mut buffer[..self.padding])?;
+        self.padding = 0;
+        Ok(())
+    }
+
+    /// A header block; none at the end, which is two blocks of zeros or the end of the stream.
+    fn header(&mut self, may_end: bool) -> Result<Option<[u8; BLOCK]>, Error> {
+        let mut block = [0; BLOCK];
+        let filled = read_full(&mut self.inner, &mut block)?;
+        if filled == 0 && may_end {
+            return Ok(None);
+        }
+        if filled < BLOCK {
+            return Err(Error::Read(io::ErrorKind::UnexpectedEof.into()));
+        }
+        if block == [0; BLOCK] {
+            let filled = read_full(&mut self.inner, &mut block)?;
+            let ended = filled == 0 || (filled == BLOCK && block == [0; BLOCK]);
+            return if ended && may_end {
+                Ok(None)
+            } else {
+                Err(self.bad("a block of zeros stands among the headers"))
+            };
+        }
+        if !member::checksum_holds(&block) {
+            return Err(self.bad("the next header's checksum does not hold"));
+        }
+        Ok(Some(block))
+    }
+
+    /// An extended header with its content and padding, raw.
+    fn extension(&mut self, header: [u8; BLOCK]) -> Result<member::Extension, Error> {
+        let size = member::size_field(&header).ok_or_else(|| self.bad("a size is no number"))?;
+        if size > MAX_EXTENSION {
+            return Err(self.bad("an extended header has more than 1 MiB"));
+        }
+        let content = usize::try_from(size).map_err(|_| self.bad("a size is no number"))?;
+        let mut raw = header.to_vec();
+        raw.resize(BLOCK + content + padding(size), 0);
+        self.inner.read_exact(&mut raw[BLOCK..])?;
+        Ok(member::Extension { raw, content })
+    }
+
+    /// The further blocks of an old GNU sparse file's map, which stand before its content.
+    fn sparse_map(&mut self, header: &[u8; BLOCK]) -> Result<Vec<u8>, Error> {
+        /// Enough for a map of 21 million pieces, far past any real file.
+        const MOST: usize = 1 << 20;
+        let mut map = Vec::new();
+        let mut extended = header[member::TYPEFLAG] == b'S' && header[member::GNU_IS_EXTENDED] != 0;
+        while extended {
+            let mut block = [0; BLOCK];
+            self.inner.read_exact(&mut block)?;
+            extended = block[member::SPARSE_IS_EXTENDED] != 0;
+            map.extend_from_slice(&block);
+            if map.len() > MOST {
+                return Err(self.bad("a sparse file's map has more than 1 MiB"));
+            }
+        }
+        Ok(map)
+    }
+
+    fn bad(&self, reason: &'static str) -> Error {
+        Error::Header { after: self.last.clone(), reason }
+    }
+}
+
+/// The bytes from `size` to the next block.
+pub(crate) fn padding(size: u64) -> usize {
+    usize::try_from(size.next_multiple_of(BLOCK as u64) - size).unwrap_or(0)
+}
+
+fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests;

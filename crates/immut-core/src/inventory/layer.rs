@@ -1,0 +1,247 @@
+//! One streaming pass over one layer.
+
+use std::io::{self, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
+
+use super::probe::{Probe, is_kept};
+use super::read::{Budget, Error};
+use super::{Entry, Kind, Layer, Limits, Sought};
+use crate::archive::{Archive, Member, Type};
+use crate::image::Compression;
+use crate::inventory::packages;
+use crate::inventory::probe::Content;
+use crate::name::Digest;
+use crate::path::RootPath;
+
+/// What a pass over a layer gives; inodes come when layers are merged.
+pub(super) struct Indexed {
+    pub(super) layer: Layer,
+    /// For each entry of a regular file: what its content is.
+    pub(super) files: Vec<FileFacts>,
+    /// Small files that are kept whole, by entry.
+    pub(super) kept: Vec<(u32, Vec<u8>)>,
+    pub(super) unseen: Vec<String>,
+}
+
+/// What is known of a regular file's content.
+pub(super) struct FileFacts {
+    pub(super) entry: u32,
+    pub(super) size: u64,
+    pub(super) digest: Option<Digest>,
+    pub(super) content: Content,
+}
+
+/// What manifest and config say of a layer.
+pub(super) struct Expected {
+    /// Digest of the archive.
+    pub(super) diff_id: Digest,
+    /// Size of the blob in bytes.
+    pub(super) compressed: u64,
+}
+
+/// The most that is kept of one file, and of one layer's files together, in bytes.
+const KEPT_FILE: usize = 8 << 20;
+const KEPT_LAYER: usize = 16 << 20;
+
+/// Reads a layer to its end: entries, digests, contents. `number` counts from 0.
+pub(super) fn index(
+    number: usize,
+    blob: &mut (dyn Read + Send),
+    expected: &Expected,
+    sought: &Sought,
+    budget: &Budget,
+) -> Result<Indexed, Error> {
+    let mut head = Vec::new();
+    let read = |source| Error::Read { layer: number + 1, source };
+    (&mut *blob).take(4).read_to_end(&mut head).map_err(read)?;
+    let compression = Compression::of_magic(&head).ok_or(Error::Compression { layer: number + 1 })?;
+    let mut raw = BufReader::with_capacity(1 << 16, head.chain(blob));
+    let decoder = decoder(compression, &mut raw).map_err(read)?;
+    let most = budget.archive_limit(expected.compressed);
+    let mut found = walk(number, Hashed::new(decoder, budget, most), sought)?;
+    // What follows the compressed stream belongs to the blob and is checked with it.
+    io::copy(&mut raw, &mut io::sink()).map_err(read)?;
+    found.layer.compression = compression;
+    let (listed, diff_id) = (expected.diff_id, found.layer.diff_id);
+    if diff_id != listed {
+        return Err(Error::DiffId { layer: number + 1, listed, found: diff_id });
+    }
+    Ok(found)
+}
+
+/// The archive inside a compressed layer.
+pub(crate) fn decoder<'a, R: io::BufRead + Send + 'a>(
+    compression: Compression,
+    raw: R,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
+    Ok(match compression {
+        Compression::None => Box::new(raw),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(raw)),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
+            decoder.window_log_max(Limits::ZSTD_WINDOW_LOG)?;
+            Box::new(decoder)
+        }
+    })
+}
+
+fn walk<R: Read>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Result<Indexed, Error> {
+    let layer = number + 1;
+    let archive_error = |source| Error::Archive { layer, source };
+    let read_error = |source| Error::Read { layer, source };
+    let budget = tar.budget;
+    let mut archive = Archive::new(tar);
+    let mut entries = Vec::new();
+    let mut contents = Contents::default();
+    while let Some(member) = archive.next().map_err(archive_error)? {
+        let index = budget.count_entry(layer, entries.len())?;
+        let entry = entry(&member).map_err(archive_error)?;
+        if entry.kind == Kind::File {
+            contents.read(index, &member, &entry.path, &mut archive, sought).map_err(read_error)?;
+        }
+        entries.push(entry);
+    }
+    let tar = archive.finish().map_err(read_error)?;
+    entries.shrink_to_fit();
+    let (diff_id, size) = (Digest::finish(tar.hasher), tar.size);
+    let layer = Layer { diff_id, compression: Compression::None, size, entries };
+    let Contents { files, kept, unseen } = contents;
+    Ok(Indexed { layer, files, kept, unseen })
+}
+
+#[derive(Default)]
+struct Contents {
+    files: Vec<FileFacts>,
+    kept: Vec<(u32, Vec<u8>)>,
+    unseen: Vec<String>,
+}
+
+impl Contents {
+    /// Reads a regular file: its digest, what it is, and its bytes where they are kept.
+    fn read<R: Read>(
+        &mut self,
+        entry: u32,
+        member: &Member,
+        path: &RootPath,
+        archive: &mut Archive<R>,
+        sought: &Sought,
+    ) -> io::Result<()> {
+        let mut hasher = Sha256::new();
+        let mut probe = Probe::new(sought);
+        let mut keep = wanted(path, sought).then(Vec::new);
+        let held: usize = self.kept.iter().map(|(_, bytes)| bytes.len()).sum();
+        let mut buffer = [0; 1 << 15];
+        loop {
+            let count = archive.read_content(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+            probe.feed(&buffer[..count]);
+            if let Some(bytes) = &mut keep {
+                bytes.extend_from_slice(&buffer[..count]);
+                if bytes.len() > KEPT_FILE || held + bytes.len() > KEPT_LAYER {
+                    self.unseen.push(format!("{path} is too large to be looked into"));
+                    keep = None;
+                }
+            }
+        }
+        self.kept.extend(keep.map(|bytes| (entry, bytes)));
+        let digest = (!member.sparse).then(|| Digest::finish(hasher));
+        self.files.push(FileFacts { entry, size: member.size, digest, content: probe.finish() });
+        Ok(())
+    }
+}
+
+fn wanted(path: &RootPath, sought: &Sought) -> bool {
+    is_kept(path) || packages::is_database(path, sought)
+}
+
+fn entry(member: &Member) -> Result<Entry, crate::archive::Error> {
+    let refuse = |reason: &str| crate::archive::Error::Entry {
+        name: member.path.to_string(),
+        reason: reason.to_owned(),
+    };
+    let (path, kind) = match marker(&member.path) {
+        _ if member.kind == Type::Global => (member.path.clone(), Kind::Ignored),
+        Marker::None => (member.path.clone(), kind(member).map_err(|reason| refuse(&reason))?),
+        Marker::Metadata => (member.path.clone(), Kind::Ignored),
+        Marker::Opaque(directory) => (directory, Kind::Opaque),
+        Marker::Whiteout(path) => (path, Kind::Whiteout),
+        Marker::Hostile => return Err(refuse("it is a whiteout of nothing, `.` or `..`")),
+    };
+    if path.is_root() && !matches!(kind, Kind::Directory | Kind::Opaque | Kind::Ignored) {
+        return Err(refuse("it would replace the root directory"));
+    }
+    let id = |id: u64| u32::try_from(id).map_err(|_| refuse("its owner is no 32-bit number"));
+    Ok(Entry {
+        path,
+        kind,
+        mode: member.mode,
+        uid: id(member.uid)?,
+        gid: id(member.gid)?,
+        capability: member.has_capability(),
+        inode: None,
+    })
+}
+
+fn kind(member: &Member) -> Result<Kind, String> {
+    Ok(match member.kind {
+        Type::File => Kind::File,
+        Type::Directory => Kind::Directory,
+        Type::Symlink => Kind::Symlink(member.link.clone().into()),
+        Type::Hardlink => Kind::Hardlink(
+            RootPath::parse(&member.link).map_err(|error| format!("its link target: {error}"))?,
+        ),
+        Type::CharDevice | Type::BlockDevice | Type::Fifo => Kind::Special,
+        Type::Global => Kind::Ignored,
+    })
+}
+
+enum Marker {
+    None,
+    Whiteout(RootPath),
+    Opaque(RootPath),
+    /// Other `.wh..wh.` names are aufs's own and never unpacked.
+    Metadata,
+    Hostile,
+}
+
+/// Layer markers, image specification 1.1, "Representing Changes".
+fn marker(path: &RootPath) -> Marker {
+    let Some(hidden) = path.file_name().strip_prefix(b".wh.") else { return Marker::None };
+    let parent = path.parent().unwrap_or_else(RootPath::root);
+    match hidden {
+        b".wh..opq" => Marker::Opaque(parent),
+        b"" | b"." | b".." => Marker::Hostile,
+        name if name.starts_with(b".wh.") => Marker::Metadata,
+        name => Marker::Whiteout(parent.join(name)),
+    }
+}
+
+/// Hashes the archive and holds it to the budget as it streams by.
+struct Hashed<'a, R> {
+    inner: R,
+    hasher: Sha256,
+    budget: &'a Budget,
+    size: u64,
+    most: u64,
+}
+
+impl<'a, R: Read> Hashed<'a, R> {
+    fn new(inner: R, budget: &'a Budget, most: u64) -> Self {
+        Self { inner, hasher: Sha256::new(), budget, size: 0, most }
+    }
+}
+
+impl<R: Read> Read for Hashed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.size += count as u64;
+        self.budget.count_bytes(count as u64, self.size, self.most)?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,267 @@
+//! From manifest, config and blobs to an [`Inventory`].
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+use tempfile::NamedTempFile;
+
+use super::layer::{self, Expected, Indexed};
+use super::{Inventory, Limits, Sought, merge};
+use crate::archive;
+use crate::image::{Descriptor, Manifest, RuntimeConfig};
+use crate::name::Digest;
+use crate::progress::{Event, Progress, Task};
+use crate::store::{self, Layout, Sink, Source};
+
+/// Why an image's layers could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Config and manifest disagree, or the manifest is none.
+    #[error(transparent)]
+    Image(#[from] crate::image::Error),
+    /// A layer's stream broke: truncated, corrupt, or other bytes than its digest names.
+    #[error("read layer {layer}: {source}")]
+    Read {
+        /// Counted from 1.
+        layer: usize,
+        /// The reader's word.
+        source: io::Error,
+    },
+    /// A layer is compressed in a way that image layers never are.
+    #[error("layer {layer} is compressed in a way that is not supported (gzip, zstd or none are)")]
+    Compression {
+        /// Counted from 1.
+        layer: usize,
+    },
+    /// A layer's archive is broken or hostile.
+    #[error("layer {layer}, {source}")]
+    Archive {
+        /// Counted from 1.
+        layer: usize,
+        /// Which entry, and why.
+        source: archive::Error,
+    },
+    /// A layer's archive is not the one that the config lists.
+    #[error("layer {layer} unpacks to {found}, but the config lists {listed}")]
+    DiffId {
+        /// Counted from 1.
+        layer: usize,
+        /// In the config.
+        listed: Digest,
+        /// Of the archive.
+        found: Digest,
+    },
+    /// A limit was reached.
+    #[error("layer {layer} goes past {what} of {limit}; {flag} N raises it")]
+    Limit {
+        /// Counted from 1.
+        layer: usize,
+        /// Which limit.
+        what: &'static str,
+        /// Its value.
+        limit: u64,
+        /// The flag that changes it.
+        flag: &'static str,
+    },
+    /// A hardlink that has nothing to link to.
+    #[error("layer {layer}, entry {path}: its hardlink target {target} {reason}")]
+    Hardlink {
+        /// Counted from 1.
+        layer: usize,
+        /// The link.
+        path: String,
+        /// Its target.
+        target: String,
+        /// What is wrong with the target.
+        reason: &'static str,
+    },
+}
+
+/// How an image is read.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// What the catalog wants to know of files.
+    pub sought: &'a Sought,
+    /// Limits on the image.
+    pub limits: &'a Limits,
+    /// Layers that are read at the same time; at least 1.
+    pub jobs: usize,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
+}
+
+impl std::fmt::Debug for Reading<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reading").field("limits", self.limits).field("jobs", &self.jobs).finish()
+    }
+}
+
+impl Inventory {
+    /// Reads an image's layers, each once: what is not in the stage yet comes from `source` and is
+    /// kept in the stage while it is indexed.
+    pub fn read(
+        manifest: &Manifest,
+        config: &RuntimeConfig,
+        source: &dyn Source,
+        stage: &Layout,
+        reading: Reading<'_>,
+    ) -> Result<Self, Error> {
+        let diff_ids = config.diff_ids();
+        let (listed, layers) = (diff_ids.len(), manifest.layers().len());
+        if listed != layers {
+            return Err(crate::image::Error::LayerCount { diff_ids: listed, layers }.into());
+        }
+        let budget = Budget::new(reading.limits);
+        let one = |number: usize| {
+            let blob = &manifest.layers()[number];
+            let expected = Expected { diff_id: diff_ids[number], compressed: blob.size };
+            let told = Told { number, total: blob.size, done: 0, progress: reading.progress };
+            let mut content = told.over(staged(blob, source, stage)?);
+            layer::index(number, &mut content, &expected, reading.sought, &budget)
+        };
+        merge::merge(in_parallel(layers, reading.jobs, one)?, reading.sought)
+    }
+}
+
+/// Runs `one` for 0..count on at most `jobs` threads; the first error in order wins.
+fn in_parallel(
+    count: usize,
+    jobs: usize,
+    one: impl Fn(usize) -> Result<Indexed, Error> + Sync,
+) -> Result<Vec<Indexed>, Error> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<Indexed, Error>>>> =
+        (0..count).map(|_| Mutex::new(None)).collect();
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(result) = results.get(number) else { return };
+            let outcome = one(number);
+            if outcome.is_err() {
+                next.store(count, Ordering::Relaxed);
+            }
+            *result.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, count.max(1)) {
+            scope.spawn(work);
+        }
+    });
+    let done = results.into_iter().filter_map(|result| {
+        result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    });
+    done.collect()
+}
+
+/// A blob from the stage, or from the source while it is written to the stage.
+fn staged<'a>(
+    blob: &Descriptor,
+    source: &'a dyn Source,
+    stage: &'a Layout,
+) -> Result<Box<dyn Read + Send + 'a>, store::Error> {
+    if stage.has(blob)? {
+        return stage.open(blob);
+    }
+    let scratch = Some(stage.scratch()?);
+    Ok(Box::new(Tee { inner: source.open(blob)?, scratch, digest: blob.digest, stage }))
+}
+
+/// Writes what is read to a scratch file, which becomes a blob when the (verifying) reader ends well.
+struct Tee<'a> {
+    inner: Box<dyn Read + Send + 'a>,
+    scratch: Option<NamedTempFile>,
+    digest: Digest,
+    stage: &'a Layout,
+}
+
+impl Read for Tee<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        if count > 0 {
+            if let Some(scratch) = &mut self.scratch {
+                scratch.write_all(&buffer[..count])?;
+            }
+        } else if !buffer.is_empty()
+            && let Some(scratch) = self.scratch.take()
+        {
+            self.stage.keep(scratch, &self.digest).map_err(io::Error::other)?;
+        }
+        Ok(count)
+    }
+}
+
+/// Tells the progress of a read.
+struct Told<'a> {
+    number: usize,
+    total: u64,
+    done: u64,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Told<'a> {
+    fn over<R: Read + Send + 'a>(mut self, mut inner: R) -> impl Read + Send + 'a {
+        self.progress.event(&Event { task: Task::Read, layer: self.number, done: 0, total: self.total });
+        ReadFn(move |buffer: &mut [u8]| {
+            let count = inner.read(buffer)?;
+            self.done += count as u64;
+            let (done, total) = (self.done, self.total);
+            self.progress.event(&Event { task: Task::Read, layer: self.number, done, total });
+            Ok(count)
+        })
+    }
+}
+
+struct ReadFn<F>(F);
+
+impl<F: FnMut(&mut [u8]) -> io::Result<usize>> Read for ReadFn<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (self.0)(buffer)
+    }
+}
+
+/// What all layers together may still hold.
+pub(super) struct Budget {
+    limits: Limits,
+    entries: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Budget {
+    fn new(limits: &Limits) -> Self {
+        Self { limits: limits.clone(), entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    /// Counts one more entry of a layer (from 1) and gives its index.
+    pub(super) fn count_entry(&self, layer: usize, index: usize) -> Result<u32, Error> {
+        let limit = self.limits.entries;
+        match u32::try_from(index) {
+            Ok(index) if self.entries.fetch_add(1, Ordering::Relaxed) < limit => Ok(index),
+            _ => Err(Error::Limit { layer, what: "the number of entries", limit, flag: "--max-entries" }),
+        }
+    }
+
+    /// The most bytes that a layer's archive of `compressed` bytes may have.
+    pub(super) fn archive_limit(&self, compressed: u64) -> u64 {
+        compressed.saturating_mul(self.limits.ratio).max(Limits::RATIO_FROM)
+    }
+
+    /// Counts bytes of a layer's archive, which has `size` so far and may have `most`.
+    pub(super) fn count_bytes(&self, more: u64, size: u64, most: u64) -> io::Result<()> {
+        let over = |text: String| Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        if size > most {
+            let ratio = self.limits.ratio;
+            return over(format!("it expands more than {ratio} times; --max-ratio N raises that limit"));
+        }
+        let limit = self.limits.bytes;
+        if self.bytes.fetch_add(more, Ordering::Relaxed) + more > limit {
+            return over(format!("the layers have more than {limit} bytes; --max-bytes N raises that limit"));
+        }
+        Ok(())
+    }
+}

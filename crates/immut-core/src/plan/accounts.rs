@@ -1,0 +1,152 @@
+//! `/etc/passwd` and `/etc/group` brought in step with the new user and the shells that go.
+
+use std::collections::BTreeSet;
+
+use super::build::{PlannedUser, id};
+use super::{Action, Step};
+use crate::inventory::{EntryId, Inventory, Kind};
+use crate::path::RootPath;
+use crate::user::{Accounts, UserId};
+
+const NOLOGIN: &str = "/sbin/nologin";
+const NAME: &str = "nonroot";
+const HOME: &str = "/home/nonroot";
+
+/// Where accounts are edited.
+pub(super) struct Edit<'a> {
+    pub(super) inventory: &'a Inventory,
+    pub(super) dropped: &'a BTreeSet<EntryId>,
+    /// Layers that are written anew anyway: what they hold is edited in place.
+    pub(super) hits: &'a BTreeSet<u32>,
+}
+
+impl Edit<'_> {
+    pub(super) fn steps(&self, user: &PlannedUser) -> Vec<Step> {
+        let accounts = Accounts::of(self.inventory);
+        if !accounts.has_passwd() {
+            return Vec::new();
+        }
+        let new = user.change.as_ref().map(|(id, _)| *id);
+        let passwd = self.edit("/etc/passwd", |text| self.passwd(text, &accounts, new));
+        let group = self.edit("/etc/group", |text| group(text, &accounts, new));
+        let home = new.map(|user| self.home(&accounts, user)).unwrap_or_default();
+        let because = BTreeSet::from([id("account")]);
+        let actions = passwd.into_iter().chain(group).chain(home);
+        actions.map(|action| Step { action, because: because.clone() }).collect()
+    }
+
+    /// An edit of a file of the merged view; none when the content stays.
+    fn edit(&self, path: &str, change: impl FnOnce(&str) -> String) -> Option<Action> {
+        let path = self.inventory.resolve(&path.parse().ok()?).found?;
+        let text = std::str::from_utf8(self.inventory.text(&path)?).ok()?;
+        let changed = change(text);
+        if changed == text {
+            return None;
+        }
+        let entry = self.in_place(&path);
+        Some(Action::EditFile { path, entry, content: changed.into_bytes() })
+    }
+
+    /// The entry that holds a file, if its layer is written anew and it has no other name.
+    fn in_place(&self, path: &RootPath) -> Option<EntryId> {
+        let name = self.inventory.names().get(path)?;
+        let entry = name.entry.filter(|entry| self.hits.contains(&entry.layer))?;
+        let alone = self.inventory.entries_of(name.inode) == [entry];
+        (alone && self.inventory.entry(entry).kind == Kind::File).then_some(entry)
+    }
+
+    fn passwd(&self, text: &str, accounts: &Accounts, new: Option<UserId>) -> String {
+        let mut lines: Vec<String> = text.lines().map(|line| self.without_lost_shell(line)).collect();
+        if let Some(UserId { uid, gid }) = new.filter(|user| accounts.by_uid(user.uid).is_none()) {
+            let name = free_name(uid, |name| accounts.by_name(name).is_some());
+            lines.push(format!("{name}:x:{uid}:{}:{NAME}:{HOME}:{NOLOGIN}", gid.unwrap_or(uid)));
+        }
+        joined(&lines)
+    }
+
+    /// A line of `/etc/passwd` whose login shell is about to go gets one that lets nobody in.
+    fn without_lost_shell(&self, line: &str) -> String {
+        match line.rsplit_once(':') {
+            Some((rest, shell)) if line.matches(':').count() == 6 && self.goes(shell) => {
+                format!("{rest}:{NOLOGIN}")
+            }
+            _ => line.to_owned(),
+        }
+    }
+
+    /// Whether a program is in the image and about to go.
+    fn goes(&self, program: &str) -> bool {
+        let Ok(path) = program.parse::<RootPath>() else { return false };
+        if path.is_root() {
+            return false;
+        }
+        let resolution = self.inventory.resolve(&path);
+        let mut names = resolution.links.iter().chain(&resolution.found);
+        names.any(|name| {
+            let entry = self.inventory.names().get(name).and_then(|name| name.entry);
+            entry.is_some_and(|entry| self.dropped.contains(&entry))
+        })
+    }
+
+    /// The user's home directory, and directories above it, where they are missing.
+    fn home(&self, accounts: &Accounts, user: UserId) -> Vec<Action> {
+        let account = accounts.by_uid(user.uid);
+        let home = account.map_or(HOME, |account| account.home.as_str());
+        let group = user.gid.or(account.map(|account| account.gid)).unwrap_or(user.uid);
+        let Ok(path) = home.parse::<RootPath>() else { return Vec::new() };
+        if !home.starts_with('/') || path.is_root() || home == "/nonexistent" {
+            return Vec::new();
+        }
+        if self.inventory.resolve(&path).found.is_some() {
+            return Vec::new();
+        }
+        let missing = std::iter::successors(Some(path.clone()), RootPath::parent)
+            .take_while(|path| !path.is_root() && !self.inventory.names().contains_key(path));
+        let mut missing: Vec<RootPath> = missing.collect();
+        missing.reverse();
+        let layer = missing.first().and_then(|first| self.layer_for(first));
+        let action = |directory: RootPath| {
+            let (mode, owner) =
+                if directory == path { (0o700, (user.uid, group)) } else { (0o755, (0, 0)) };
+            Action::AddDirectory { path: directory, mode, owner, layer }
+        };
+        missing.into_iter().map(action).collect()
+    }
+
+    /// The layer that holds `/etc/passwd`, if it is written anew, has the parent directory, and no
+    /// later layer says anything about that place.
+    fn layer_for(&self, path: &RootPath) -> Option<usize> {
+        let passwd = self.inventory.resolve(&"/etc/passwd".parse().ok()?).found?;
+        let layer = self.in_place(&passwd)?.layer;
+        let parent = path.parent()?;
+        let has_parent = |id: EntryId| self.inventory.entry(id).path == parent;
+        let there = parent.is_root()
+            || self.inventory.names().get(&parent)?.entry.is_some_and(|id| id.layer == layer && has_parent(id));
+        let later = self.inventory.entries().any(|(id, entry)| {
+            id.layer > layer && (entry.path.is_within(path) || path.is_within(&entry.path) && !entry.path.is_root())
+                && entry.kind != Kind::Directory
+        });
+        (there && !later).then_some(layer as usize)
+    }
+}
+
+fn group(text: &str, accounts: &Accounts, new: Option<UserId>) -> String {
+    let Some(user) = new else { return text.to_owned() };
+    let gid = user.gid.or_else(|| accounts.by_uid(user.uid).map(|account| account.gid)).unwrap_or(user.uid);
+    if accounts.groups().iter().any(|group| group.gid == gid) {
+        return text.to_owned();
+    }
+    let name = free_name(gid, |name| accounts.groups().iter().any(|group| group.name == name));
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.push(format!("{name}:x:{gid}:"));
+    joined(&lines)
+}
+
+/// `nonroot`, unless somebody else has that name.
+fn free_name(id: u32, taken: impl Fn(&str) -> bool) -> String {
+    if taken(NAME) { format!("{NAME}-{id}") } else { NAME.to_owned() }
+}
+
+fn joined(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+}

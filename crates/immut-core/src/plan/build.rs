@@ -1,0 +1,348 @@
+//! From findings and choices to a [`Plan`].
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde_json::json;
+
+use super::drops::Draft;
+use super::needs::{self, Need};
+use super::{
+    Action, Choices, Conflict, Healthcheck, Kept, Plan, Problem, Step, Totals, accounts, choices,
+    command_line, reach,
+};
+use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
+use crate::image::RuntimeConfig;
+use crate::inventory::{InodeId, Inventory, Kind, Name};
+use crate::path::RootPath;
+use crate::rules::{Catalog, Keep, Subject};
+use crate::user::{self, Accounts, NONROOT, UserId};
+
+/// Choices that cannot be meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `--entrypoint` alone, while the image's Cmd is a command of its own.
+    #[error(
+        "with this --entrypoint the container would start {argv}: the image's cmd names a program itself; say what you mean with --entrypoint '{entrypoint}' --cmd '[...]'"
+    )]
+    CmdIsProgram {
+        /// What would be started, as JSON.
+        argv: String,
+        /// The entrypoint, as JSON.
+        entrypoint: String,
+    },
+    /// `--user` names root.
+    #[error("--user {0} is root; name a user that is not, or keep the image's user with --keep rule:root-user")]
+    RootUser(UserId),
+    /// `--keep rule:ID` names no rule.
+    #[error("there is no rule {0}; `immut rules` lists them")]
+    NoSuchRule(RuleId),
+}
+
+impl Plan {
+    /// Decides what to do about the findings, with the user's choices.
+    ///
+    /// ```
+    /// # use immut_testkit::Recipe;
+    /// # use immut_core::{Options, store::Layout};
+    /// let folder = tempfile::tempdir()?;
+    /// let image = Recipe::new().layer(|l| l.file("/su", 0o4755, b"x")).user("7").entrypoint(&["/su"])
+    ///     .write(&folder.path().join("image"));
+    /// let source = Layout::open(&folder.path().join("image"))?;
+    /// let plans = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+    /// assert_eq!(plans[0].plan.steps.len(), 1); // the setuid bit goes
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(
+        catalog: &Catalog,
+        subject: &Subject<'_>,
+        findings: &[Finding],
+        choices: &Choices,
+    ) -> Result<Self, Error> {
+        check(catalog, subject, choices)?;
+        let inventory = subject.inventory;
+        let mut keeping = Keeping::new(catalog, inventory, choices);
+        let mut draft = Draft::new(inventory);
+        for finding in findings {
+            draft_finding(&mut draft, &mut keeping, finding);
+        }
+        let config = choices.applied_to(subject.config);
+        let user = planned_user(subject, choices);
+        let (conflicts, mut unseen) = conflicts(&draft, &config, subject.config, &user);
+        unseen.extend(inventory.unseen().iter().cloned());
+        let finished = draft.finish();
+        let mut steps = finished.steps;
+        steps.extend(user.step(subject.config));
+        let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
+        steps.extend(top.steps(&user));
+        steps.extend(start_steps(subject.config, choices));
+        Ok(Self {
+            source: subject.manifest.digest(),
+            steps,
+            conflicts,
+            kept: keeping.recorded.into_iter().collect(),
+            unseen,
+            before: totals(inventory, inventory.names()),
+            after: totals(inventory, &finished.names),
+        })
+    }
+}
+
+fn check(catalog: &Catalog, subject: &Subject<'_>, choices: &Choices) -> Result<(), Error> {
+    if let Some(id) = choices.profile.unknown_rule(catalog) {
+        return Err(Error::NoSuchRule(id.clone()));
+    }
+    if let Some(user) = choices.user.filter(|user| user.uid == 0) {
+        return Err(Error::RootUser(user));
+    }
+    let Some(entrypoint) = &choices.entrypoint else { return Ok(()) };
+    let cmd = subject.config.cmd();
+    let program = |word: &String| needs::executable(subject.inventory, subject.config, word).is_some();
+    if choices.cmd.is_none() && *entrypoint != subject.config.entrypoint() && cmd.first().is_some_and(program) {
+        let argv: Vec<String> = entrypoint.iter().chain(&cmd).cloned().collect();
+        return Err(Error::CmdIsProgram {
+            argv: command_line(&argv),
+            entrypoint: command_line(entrypoint),
+        });
+    }
+    Ok(())
+}
+
+fn draft_finding(draft: &mut Draft<'_>, keeping: &mut Keeping<'_>, finding: &Finding) {
+    if finding.remedy == Remedy::None || finding.remedy == Remedy::SetUser {
+        return;
+    }
+    match &finding.subject {
+        FindingSubject::File(path) if keeping.keeps(path, &finding.rule) => {}
+        FindingSubject::File(path) => match finding.remedy {
+            Remedy::ClearMode => draft.clear_mode(path, &finding.rule),
+            Remedy::ClearCapability => draft.clear_capability(path, &finding.rule),
+            _ => {
+                for part in keeping.without_kept(path) {
+                    draft.remove(part, &finding.rule);
+                }
+            }
+        },
+        FindingSubject::Hidden { layer, path } => {
+            if !keeping.keeps(path, &finding.rule) {
+                draft.drop_hidden(*layer, path, &finding.rule);
+            }
+        }
+        FindingSubject::Config(_) => {}
+    }
+}
+
+/// What the user keeps, and what of it a rule found.
+struct Keeping<'a> {
+    inventory: &'a Inventory,
+    choices: &'a Choices,
+    names: HashSet<RootPath>,
+    /// Multicall binaries that are kept: they stay with all their names.
+    whole: HashSet<InodeId>,
+    recorded: BTreeSet<Kept>,
+}
+
+impl<'a> Keeping<'a> {
+    fn new(catalog: &Catalog, inventory: &'a Inventory, choices: &'a Choices) -> Self {
+        let mut names = HashSet::new();
+        let mut whole = HashSet::new();
+        for keep in &choices.profile.keep {
+            let Keep::Path(path) = keep else { continue };
+            let resolution = inventory.resolve(path);
+            if let Some(name) = resolution.found.as_ref().and_then(|found| inventory.names().get(found))
+                && catalog.is_multicall(&inventory.inode(name.inode).content)
+            {
+                whole.insert(name.inode);
+            }
+            names.insert(path.clone());
+            names.extend(resolution.links);
+            names.extend(resolution.found);
+        }
+        Self { inventory, choices, names, whole, recorded: BTreeSet::new() }
+    }
+
+    fn keeps(&mut self, path: &RootPath, rule: &RuleId) -> bool {
+        let kept = self.choices.profile.keeps_rule(rule) || self.keeps_name(path);
+        if kept {
+            self.recorded.insert(Kept { path: path.clone(), rule: rule.clone() });
+        }
+        kept
+    }
+
+    fn keeps_name(&self, path: &RootPath) -> bool {
+        if self.names.iter().any(|kept| path.is_within(kept)) {
+            return true;
+        }
+        let found = || self.inventory.names().get(&self.inventory.resolve(path).found?);
+        !self.whole.is_empty() && found().is_some_and(|name| self.whole.contains(&name.inode))
+    }
+
+    /// A tree without what is kept in it: itself, or the parts around.
+    fn without_kept(&self, path: &RootPath) -> Vec<RootPath> {
+        if !self.names.iter().any(|kept| kept.is_beneath(path)) {
+            return vec![path.clone()];
+        }
+        let children = self.inventory.beneath(path).filter(|(child, _)| child.parent().as_ref() == Some(path));
+        let left = children.filter(|(child, _)| !self.keeps_name(child));
+        left.flat_map(|(child, _)| self.without_kept(child)).collect()
+    }
+}
+
+/// Who the container will run as.
+pub(super) struct PlannedUser {
+    /// The config's new value, if it changes, and the rule for that.
+    pub(super) change: Option<(UserId, RuleId)>,
+    /// Who that is in numbers; none for a name that the image does not know.
+    pub(super) id: Option<UserId>,
+}
+
+impl PlannedUser {
+    fn step(&self, config: &RuntimeConfig) -> Option<Step> {
+        let (to, rule) = self.change.as_ref()?;
+        let action = Action::SetUser { from: config.user().to_owned(), to: to.to_string() };
+        Some(Step { action, because: BTreeSet::from([rule.clone()]) })
+    }
+}
+
+fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
+    let written = subject.config.user();
+    let kind = Accounts::of(subject.inventory).kind(written);
+    let kept = |rule: &str| choices.profile.keeps_rule(&id(rule));
+    if let Some(user) = choices.user {
+        let rule = if kind == user::Kind::Root { id("root-user") } else { id("chosen-start") };
+        let change = (user.to_string() != written).then_some((user, rule));
+        return PlannedUser { change, id: Some(user) };
+    }
+    let root = UserId { uid: 0, gid: None };
+    match kind {
+        user::Kind::Root if kept("root-user") => PlannedUser { change: None, id: Some(root) },
+        user::Kind::Root => PlannedUser { change: Some((NONROOT, id("root-user"))), id: Some(NONROOT) },
+        user::Kind::Numeric(user) => PlannedUser { change: None, id: Some(user) },
+        user::Kind::Named(user) if kept("named-user") => PlannedUser { change: None, id: Some(user) },
+        user::Kind::Named(user) => PlannedUser { change: Some((user, id("named-user"))), id: Some(user) },
+        user::Kind::Unknown => PlannedUser { change: None, id: None },
+    }
+}
+
+fn conflicts(
+    draft: &Draft<'_>,
+    config: &RuntimeConfig,
+    original: &RuntimeConfig,
+    user: &PlannedUser,
+) -> (Vec<Conflict>, Vec<String>) {
+    let inventory = draft.inventory;
+    let needs = needs::of_config(inventory, config);
+    let mut conflicts: Vec<Conflict> = Vec::new();
+    for need in &needs.found {
+        let removed = need.names.iter().rev().find_map(|name| Some((name, draft.removal(name)?)));
+        let Some((path, because)) = removed else { continue };
+        let known = conflicts.iter().any(|old| old.pointer == need.pointer);
+        if !known {
+            let problem = Problem::Removed { path: path.clone(), because: because.clone() };
+            let settle = settle(inventory, config, need, because);
+            conflicts.push(Conflict { pointer: need.pointer, problem, chain: need.chain.clone(), settle });
+        }
+    }
+    match user.id {
+        Some(user) => conflicts.extend(reach::denied(inventory, config, user, &needs)),
+        None => conflicts.push(no_such_user(original)),
+    }
+    (conflicts, needs.unseen)
+}
+
+fn no_such_user(config: &RuntimeConfig) -> Conflict {
+    Conflict {
+        pointer: "/config/User",
+        problem: Problem::NoSuchUser { user: config.user().to_owned() },
+        chain: Vec::new(),
+        settle: vec!["--user UID[:GID]".to_owned()],
+    }
+}
+
+/// The flags that would settle a need of something that is to be removed.
+fn settle(
+    inventory: &Inventory,
+    config: &RuntimeConfig,
+    need: &Need,
+    because: &BTreeSet<RuleId>,
+) -> Vec<String> {
+    let rules = because.iter().map(|rule| format!("--keep rule:{rule}"));
+    let keep = rules.chain([format!("--keep {}", need.path)]).map(|flag| format!("{flag} (leaves it in the image)"));
+    let other = if need.pointer == "/config/Healthcheck" {
+        vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
+    } else {
+        vec![start_hint(inventory, config)]
+    };
+    other.into_iter().chain(keep).collect()
+}
+
+/// The full pair of flags: the application's own command where the config shows it.
+fn start_hint(inventory: &Inventory, config: &RuntimeConfig) -> String {
+    let argv: Vec<String> = config.entrypoint().into_iter().chain(config.cmd()).collect();
+    let unwrapped: Vec<String> = match argv.iter().position(|word| word == "-c") {
+        Some(at) => argv.get(at + 1).map(|command| simple_words(command)).unwrap_or_default(),
+        None => argv.get(1..).unwrap_or_default().to_vec(),
+    };
+    let own = |word: &String| {
+        let path = needs::executable(inventory, config, word)?;
+        let found = inventory.resolve(&path).found?;
+        let binary = matches!(inventory.lookup(&found)?.content, crate::inventory::Content::Elf(_));
+        binary.then_some(())
+    };
+    if unwrapped.first().and_then(own).is_some() {
+        return format!("--entrypoint '{}' --cmd '[]'", command_line(&unwrapped));
+    }
+    "--entrypoint '[\"PROGRAM\", \"ARGUMENT\"]' --cmd '[]' (how the application itself starts)".to_owned()
+}
+
+/// The words of a shell command that uses nothing of the shell; else none.
+fn simple_words(command: &str) -> Vec<String> {
+    let command = command.trim().strip_prefix("exec ").unwrap_or(command.trim());
+    let plain = |c: char| c.is_ascii_alphanumeric() || " /._-=:,@+%".contains(c);
+    let words: Vec<String> = command.split_ascii_whitespace().map(str::to_owned).collect();
+    let assigns = words.first().is_some_and(|word| word.contains('='));
+    if command.chars().all(plain) && !assigns { words } else { Vec::new() }
+}
+
+fn start_steps(config: &RuntimeConfig, choices: &Choices) -> Vec<Step> {
+    let mut actions = Vec::new();
+    if let Some(to) = choices.entrypoint.clone().filter(|to| *to != config.entrypoint()) {
+        actions.push(Action::SetEntrypoint { to });
+    }
+    if let Some(to) = choices.cmd.clone().filter(|to| *to != config.cmd()) {
+        actions.push(Action::SetCmd { to });
+    }
+    let old = config.inner("Healthcheck").filter(|old| !old.is_null());
+    match &choices.healthcheck {
+        Some(Healthcheck::None) if old.is_some() => {
+            actions.push(Action::SetHealthcheck { to: None });
+        }
+        Some(Healthcheck::Test(test)) if old.is_none_or(|old| old["Test"] != json!(test)) => {
+            actions.push(Action::SetHealthcheck { to: Some(choices::with_test(config, test)) });
+        }
+        _ => {}
+    }
+    let because = BTreeSet::from([id("chosen-start")]);
+    actions.into_iter().map(|action| Step { action, because: because.clone() }).collect()
+}
+
+fn totals(inventory: &Inventory, names: &BTreeMap<RootPath, Name>) -> Totals {
+    let mut seen = HashSet::new();
+    let mut totals = Totals::default();
+    for name in names.values() {
+        let inode = inventory.inode(name.inode);
+        if inode.kind == Kind::Directory {
+            continue;
+        }
+        totals.files += 1;
+        if seen.insert(name.inode) {
+            totals.bytes += inode.size;
+        }
+    }
+    totals
+}
+
+/// A rule of the built-in catalog that plans refer to.
+pub(super) fn id(rule: &str) -> RuleId {
+    rule.parse().expect("rule ids in code are valid")
+}

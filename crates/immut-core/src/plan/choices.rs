@@ -1,0 +1,76 @@
+//! [`Choices`]: how the user wants an image hardened.
+
+use serde_json::{Value, json};
+
+use crate::image::RuntimeConfig;
+use crate::rules::Profile;
+use crate::user::UserId;
+
+/// How an image is to be hardened; together with the image's digest it decides the result.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    /// What is allowed; its keep list holds the `--keep` of this run too.
+    pub profile: Profile,
+    /// A new entrypoint (`--entrypoint`).
+    pub entrypoint: Option<Vec<String>>,
+    /// New default arguments (`--cmd`).
+    pub cmd: Option<Vec<String>>,
+    /// A new health check (`--healthcheck`).
+    pub healthcheck: Option<Healthcheck>,
+    /// The user to run as (`--user`).
+    pub user: Option<UserId>,
+}
+
+/// A health check as the user gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Healthcheck {
+    /// There shall be none.
+    None,
+    /// A new test, such as `["CMD", "redis-cli", "ping"]`; interval and the rest stay.
+    Test(Vec<String>),
+}
+
+impl std::str::FromStr for Healthcheck {
+    type Err = String;
+
+    /// Reads `none`, or the test as JSON: `["CMD", ...]`, or the command alone.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let words: Vec<String> =
+            serde_json::from_str(text).map_err(|_| format!("{text:?} is neither none nor a JSON list of strings"))?;
+        match words.first().map(String::as_str) {
+            None => Err("a health check needs a command; none takes it away".to_owned()),
+            Some("NONE") => Ok(Self::None),
+            Some("CMD" | "CMD-SHELL") => Ok(Self::Test(words)),
+            Some(_) => Ok(Self::Test(std::iter::once("CMD".to_owned()).chain(words).collect())),
+        }
+    }
+}
+
+impl Choices {
+    /// The config as it starts with these choices; user and layers as they were.
+    pub(super) fn applied_to(&self, config: &RuntimeConfig) -> RuntimeConfig {
+        let mut config = config.clone();
+        if let Some(entrypoint) = &self.entrypoint {
+            config.set("Entrypoint", json!(entrypoint));
+        }
+        if let Some(cmd) = &self.cmd {
+            config.set("Cmd", json!(cmd));
+        }
+        match &self.healthcheck {
+            Some(Healthcheck::None) => config.unset("Healthcheck"),
+            Some(Healthcheck::Test(test)) => config.set("Healthcheck", with_test(&config, test)),
+            None => {}
+        }
+        config
+    }
+}
+
+/// The config's health check with another test.
+pub(super) fn with_test(config: &RuntimeConfig, test: &[String]) -> Value {
+    let mut check = config.inner("Healthcheck").filter(|old| old.is_object()).cloned().unwrap_or_else(|| json!({}));
+    check["Test"] = json!(test);
+    check
+}

@@ -1,0 +1,300 @@
+//! What follows from removals: hidden entries, dead markers, carriers, emptied layers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::build::id;
+use super::{Action, Step};
+use crate::finding::RuleId;
+use crate::inventory::{EntryId, Inventory, Kind, Name, Replay, beneath, replay};
+use crate::path::RootPath;
+
+type Because = BTreeSet<RuleId>;
+
+/// Removals and header changes on their way to steps.
+pub(super) struct Draft<'a> {
+    pub(super) inventory: &'a Inventory,
+    removed: BTreeMap<RootPath, Because>,
+    hidden: BTreeMap<EntryId, Because>,
+    markers: BTreeSet<EntryId>,
+    modes: BTreeMap<RootPath, (u16, Because)>,
+    capabilities: BTreeMap<RootPath, Because>,
+}
+
+/// Steps with what they amount to.
+pub(super) struct Finished {
+    pub(super) steps: Vec<Step>,
+    /// The merged view that is left.
+    pub(super) names: BTreeMap<RootPath, Name>,
+    pub(super) dropped: BTreeSet<EntryId>,
+    /// Layers that are written anew.
+    pub(super) hits: BTreeSet<u32>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(inventory: &'a Inventory) -> Self {
+        Self {
+            inventory,
+            removed: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            markers: BTreeSet::new(),
+            modes: BTreeMap::new(),
+            capabilities: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn remove(&mut self, path: RootPath, rule: &RuleId) {
+        self.removed.entry(path).or_default().insert(rule.clone());
+    }
+
+    pub(super) fn clear_mode(&mut self, path: &RootPath, rule: &RuleId) {
+        let bits = self.inventory.lookup(path).map_or(0, |inode| inode.any_mode & 0o6000);
+        let (all, because) = self.modes.entry(path.clone()).or_default();
+        *all |= bits;
+        because.insert(rule.clone());
+    }
+
+    pub(super) fn clear_capability(&mut self, path: &RootPath, rule: &RuleId) {
+        self.capabilities.entry(path.clone()).or_default().insert(rule.clone());
+    }
+
+    /// A hidden entry goes, whatever the rule's remedy: nobody sees it. One whose file is visible
+    /// by another name is dealt with there.
+    pub(super) fn drop_hidden(&mut self, layer: usize, path: &RootPath, rule: &RuleId) {
+        let hidden: Vec<EntryId> = self
+            .inventory
+            .entries()
+            .filter(|(id, entry)| id.layer as usize == layer && entry.path == *path && self.inventory.is_hidden(*id))
+            .map(|(id, _)| id)
+            .collect();
+        for id in hidden {
+            self.hidden.entry(id).or_default().insert(rule.clone());
+        }
+    }
+
+    /// The rules that remove a name, or a directory above it.
+    pub(super) fn removal(&self, path: &RootPath) -> Option<&Because> {
+        let above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        above.into_iter().find_map(|path| self.removed.get(&path))
+    }
+
+    /// All steps on files, with those that follow from others.
+    pub(super) fn finish(mut self) -> Finished {
+        self.forget_what_goes();
+        let mut dropped = self.dropped();
+        let replayed = loop {
+            let replayed = replay(self.inventory, &dropped);
+            let hits = self.hits(&dropped, &replayed);
+            let more = self.consequences(&dropped, &replayed, &hits);
+            if more.is_empty() {
+                break replayed;
+            }
+            dropped.extend(more);
+        };
+        let hits = self.hits(&dropped, &replayed);
+        let emptied = self.emptied(&dropped, &hits);
+        let mut steps = self.steps();
+        steps.extend(self.link_steps(&replayed));
+        steps.extend(emptied);
+        Finished { steps, names: replayed.names, dropped, hits }
+    }
+
+    /// A tree covers what lies in it, and what goes needs no other change.
+    fn forget_what_goes(&mut self) {
+        let covered: Vec<RootPath> = self
+            .removed
+            .keys()
+            .filter(|path| path.parent().is_some_and(|parent| self.removal(&parent).is_some()))
+            .cloned()
+            .collect();
+        for path in covered {
+            if let Some(because) = self.removed.remove(&path)
+                && let Some(above) = std::iter::successors(path.parent(), RootPath::parent)
+                    .find(|above| self.removed.contains_key(above))
+            {
+                self.removed.entry(above).or_default().extend(because);
+            }
+        }
+        let stays: Vec<RootPath> = self.modes.keys().chain(self.capabilities.keys()).cloned().collect();
+        for path in stays.into_iter().filter(|path| self.removal(path).is_some()) {
+            self.modes.remove(&path);
+            self.capabilities.remove(&path);
+        }
+        let covered: Vec<EntryId> = self
+            .hidden
+            .keys()
+            .filter(|id| self.removal(&self.inventory.entry(**id).path).is_some())
+            .copied()
+            .collect();
+        for id in covered {
+            self.hidden.remove(&id);
+        }
+    }
+
+    /// Entries that the steps so far drop.
+    fn dropped(&self) -> BTreeSet<EntryId> {
+        let by_name = self.inventory.entries().filter(|(_, entry)| {
+            entry.kind != Kind::Ignored && self.removal(&entry.path).is_some()
+        });
+        by_name.map(|(id, _)| id).chain(self.hidden.keys().copied()).collect()
+    }
+
+    /// Layers that a step touches.
+    fn hits(&self, dropped: &BTreeSet<EntryId>, replayed: &Replay) -> BTreeSet<u32> {
+        let changed = self.modes.keys().chain(self.capabilities.keys());
+        let headers = changed
+            .filter_map(|path| self.inventory.names().get(path))
+            .flat_map(|name| self.inventory.entries_of(name.inode))
+            .filter(|id| !dropped.contains(id));
+        let links = replayed.retargets.iter().map(|(id, _)| *id);
+        let carries = replayed.carries.iter().copied();
+        dropped.iter().copied().chain(headers).chain(links).chain(carries).map(|id| id.layer).collect()
+    }
+
+    /// What else has to go: entries that would come back into view, then in layers that are written
+    /// anew what is hidden, and everywhere markers of removed names that hide nothing any more.
+    fn consequences(&mut self, dropped: &BTreeSet<EntryId>, replayed: &Replay, hits: &BTreeSet<u32>) -> Vec<EntryId> {
+        let back = self.resurfaced(replayed);
+        if !back.is_empty() {
+            return back;
+        }
+        let lowest = self.lowest_layers(dropped);
+        let left = self.inventory.entries().filter(|(id, _)| !dropped.contains(id));
+        let mut more = Vec::new();
+        for (id, entry) in left {
+            let hit = hits.contains(&id.layer);
+            match entry.kind {
+                Kind::Ignored => {}
+                Kind::Whiteout | Kind::Opaque => {
+                    let of_removed = self.was_dropped(&entry.path, dropped);
+                    if (hit || of_removed) && !hides(&lowest, id.layer, &entry.path, entry.kind == Kind::Whiteout) {
+                        self.markers.insert(id);
+                        more.push(id);
+                    }
+                }
+                _ => {
+                    if hit && self.can_go(id, dropped) && !hides(&lowest, id.layer, &entry.path, false) {
+                        self.hidden.entry(id).or_default().insert(super::build::id("hidden-entry"));
+                        more.push(id);
+                    }
+                }
+            }
+        }
+        more
+    }
+
+    /// Entries in the view that is left which were not in the view before: something that hid them
+    /// went.
+    fn resurfaced(&mut self, replayed: &Replay) -> Vec<EntryId> {
+        let before = self.inventory.names();
+        let mut back = Vec::new();
+        for (path, name) in &replayed.names {
+            let Some(entry) = name.entry else { continue };
+            if before.get(path).is_none_or(|old| old.inode != name.inode) {
+                self.hidden.entry(entry).or_default().insert(id("hidden-entry"));
+                back.push(entry);
+            }
+        }
+        back
+    }
+
+    /// Whether a step drops an entry of that very name, so that its marker must not name it either.
+    fn was_dropped(&self, path: &RootPath, dropped: &BTreeSet<EntryId>) -> bool {
+        self.hidden.iter().any(|(id, because)| {
+            !because.contains(&super::build::id("hidden-entry"))
+                && dropped.contains(id)
+                && self.inventory.entry(*id).path == *path
+        })
+    }
+
+    /// Whether a hidden entry may go although no rule asks: not if another layer links to it.
+    fn can_go(&self, id: EntryId, dropped: &BTreeSet<EntryId>) -> bool {
+        let entry = self.inventory.entry(id);
+        let Some(inode) = entry.inode.filter(|_| self.inventory.is_hidden(id)) else { return false };
+        let elsewhere = |other: &EntryId| other.layer != id.layer && !dropped.contains(other);
+        !self.inventory.entries_of(inode).iter().any(elsewhere)
+    }
+
+    /// For each name the lowest layer that still has it.
+    fn lowest_layers(&self, dropped: &BTreeSet<EntryId>) -> BTreeMap<RootPath, u32> {
+        let mut lowest = BTreeMap::new();
+        for (id, entry) in self.inventory.entries() {
+            if entry.inode.is_some() && !dropped.contains(&id) {
+                lowest.entry(entry.path.clone()).or_insert(id.layer);
+            }
+        }
+        lowest
+    }
+
+    /// Layers from which a step took something and nothing is left but directories that lower
+    /// layers have too. One layer stays in any case: engines want an image to have one.
+    fn emptied(&self, dropped: &BTreeSet<EntryId>, hits: &BTreeSet<u32>) -> Vec<Step> {
+        let mut directories: HashMap<&RootPath, (u16, u32, u32)> = HashMap::new();
+        let mut emptied = Vec::new();
+        for (layer, number) in self.inventory.layers().iter().zip(0..) {
+            let left = || {
+                let entries = (0..).zip(&layer.entries);
+                entries.filter(|(index, _)| !dropped.contains(&EntryId { layer: number, index: *index }))
+            };
+            let nothing_new = left().all(|(_, entry)| {
+                let same = (entry.mode, entry.uid, entry.gid);
+                entry.kind == Kind::Directory && directories.get(&entry.path) == Some(&same)
+            });
+            if hits.contains(&number) && nothing_new {
+                emptied.push(number as usize);
+            }
+            for (_, entry) in left() {
+                if entry.kind == Kind::Directory {
+                    directories.insert(&entry.path, (entry.mode, entry.uid, entry.gid));
+                } else {
+                    directories.retain(|path, _| !path.is_within(&entry.path));
+                }
+            }
+        }
+        if emptied.len() == self.inventory.layers().len() {
+            emptied.pop();
+        }
+        let because = Because::from([id("empty-layer")]);
+        let step = |layer| Step { action: Action::DropEmptied { layer }, because: because.clone() };
+        emptied.into_iter().map(step).collect()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let path_of = |id: &EntryId| self.inventory.entry(*id).path.clone();
+        let removed = self.removed.iter().map(|(path, because)| (Action::Remove { path: path.clone() }, because.clone()));
+        let modes = self.modes.iter().map(|(path, (bits, because))| {
+            (Action::ClearMode { path: path.clone(), bits: *bits }, because.clone())
+        });
+        let capabilities = self.capabilities.iter().map(|(path, because)| {
+            (Action::ClearCapability { path: path.clone() }, because.clone())
+        });
+        let hidden = self.hidden.iter().map(|(entry, because)| {
+            (Action::DropHidden { entry: *entry, path: path_of(entry) }, because.clone())
+        });
+        let markers = self.markers.iter().map(|entry| {
+            (Action::DropMarker { entry: *entry, path: path_of(entry) }, Because::from([id("hidden-entry")]))
+        });
+        let all = removed.chain(modes).chain(capabilities).chain(hidden).chain(markers);
+        all.map(|(action, because)| Step { action, because }).collect()
+    }
+
+    /// Hardlinks that lose their target become the file, or link to another name.
+    fn link_steps(&self, replayed: &Replay) -> Vec<Step> {
+        let because = Because::from([id("hidden-entry")]);
+        let carries = replayed.carries.iter().filter_map(|entry| {
+            let there = self.inventory.entry(*entry);
+            let from = self.inventory.inode(there.inode?).carrier?;
+            Some(Action::Carry { entry: *entry, path: there.path.clone(), from })
+        });
+        let relinks = replayed.retargets.iter().map(|(entry, target)| {
+            let path = self.inventory.entry(*entry).path.clone();
+            Action::Relink { entry: *entry, path, target: target.clone() }
+        });
+        carries.chain(relinks).map(|action| Step { action, because: because.clone() }).collect()
+    }
+}
+
+/// Whether something of a lower layer lies beneath a path, or at it.
+fn hides(lowest: &BTreeMap<RootPath, u32>, layer: u32, path: &RootPath, itself: bool) -> bool {
+    let lower = |found: &u32| *found < layer;
+    (itself && lowest.get(path).is_some_and(lower)) || beneath(lowest, path).any(|(_, found)| lower(found))
+}

@@ -1,0 +1,274 @@
+//! What will be done to an image, as pure data: a [`Plan`] of [`Step`]s and [`Conflict`]s.
+//!
+//! A plan with conflicts cannot be carried out: [`Plan::settle`] is the only way to a
+//! [`SettledPlan`], and `rewrite` takes nothing else.
+
+mod accounts;
+mod build;
+mod choices;
+mod drops;
+mod needs;
+mod reach;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::Value;
+
+pub use build::Error;
+pub use choices::{Choices, Healthcheck};
+pub use needs::{Hop, command_line};
+
+use crate::finding::RuleId;
+use crate::inventory::EntryId;
+use crate::name::Digest;
+use crate::path::RootPath;
+
+/// What will be done to one image, and what speaks against it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The digest of the manifest that it is for.
+    pub source: Digest,
+    /// What will be done. Empty: the image stays as it is, with its digest.
+    pub steps: Vec<Step>,
+    /// What would break.
+    pub conflicts: Vec<Conflict>,
+    /// What a rule found and the user keeps.
+    pub kept: Vec<Kept>,
+    /// What could not be seen or proven.
+    pub unseen: Vec<String>,
+    /// The merged view before.
+    pub before: Totals,
+    /// The merged view after.
+    pub after: Totals,
+}
+
+/// Files of a merged view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Totals {
+    /// Names of anything but directories.
+    pub files: u64,
+    /// Bytes of regular files, each once.
+    pub bytes: u64,
+}
+
+/// One change, with the rules it is because of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The change.
+    pub action: Action,
+    /// Why; never empty.
+    pub because: BTreeSet<RuleId>,
+}
+
+/// A change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// The name goes, with all beneath it, in every layer.
+    Remove {
+        /// The name.
+        path: RootPath,
+    },
+    /// A hidden entry goes from its layer.
+    DropHidden {
+        /// Which.
+        entry: EntryId,
+        /// Its name.
+        path: RootPath,
+    },
+    /// A whiteout or opaque marker that hides nothing any more goes.
+    DropMarker {
+        /// Which.
+        entry: EntryId,
+        /// What it hid.
+        path: RootPath,
+    },
+    /// Mode bits are cleared, in every header that names the inode.
+    ClearMode {
+        /// A name of it.
+        path: RootPath,
+        /// The bits.
+        bits: u16,
+    },
+    /// `security.capability` goes, from every header that names the inode.
+    ClearCapability {
+        /// A name of it.
+        path: RootPath,
+    },
+    /// A hardlink becomes the regular file, since the name that carried the bytes goes.
+    Carry {
+        /// The hardlink.
+        entry: EntryId,
+        /// Its name.
+        path: RootPath,
+        /// The entry with the bytes.
+        from: EntryId,
+    },
+    /// A hardlink gets another target, since its target goes.
+    Relink {
+        /// The hardlink.
+        entry: EntryId,
+        /// Its name.
+        path: RootPath,
+        /// Another name of the inode.
+        target: RootPath,
+    },
+    /// A layer that the removal empties is left out.
+    DropEmptied {
+        /// Which, from 0.
+        layer: usize,
+    },
+    /// A file gets new content.
+    EditFile {
+        /// Which.
+        path: RootPath,
+        /// Its entry, if it is edited in place; else it comes in a layer on top.
+        entry: Option<EntryId>,
+        /// The new content.
+        content: Vec<u8>,
+    },
+    /// A directory comes.
+    AddDirectory {
+        /// Which.
+        path: RootPath,
+        /// Permission bits.
+        mode: u16,
+        /// Owner and group.
+        owner: (u32, u32),
+        /// The layer at whose end it comes, from 0; else a layer on top.
+        layer: Option<usize>,
+    },
+    /// The user changes.
+    SetUser {
+        /// As the config had it.
+        from: String,
+        /// In numbers.
+        to: String,
+    },
+    /// The entrypoint changes.
+    SetEntrypoint {
+        /// The new one.
+        to: Vec<String>,
+    },
+    /// The default arguments change.
+    SetCmd {
+        /// The new ones.
+        to: Vec<String>,
+    },
+    /// The health check changes; none: it goes.
+    SetHealthcheck {
+        /// The new one, as Docker's config has it.
+        to: Option<Value>,
+    },
+}
+
+/// Something that a rule found and the user keeps.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kept {
+    /// The name.
+    pub path: RootPath,
+    /// The rule that found it.
+    pub rule: RuleId,
+}
+
+/// Why an image would not start as planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The part of the config that needs it, such as `/config/Entrypoint`.
+    pub pointer: &'static str,
+    /// What is wrong, as a sentence fragment.
+    pub problem: Problem,
+    /// How the need arises, from the config to the file.
+    pub chain: Vec<Hop>,
+    /// The flags that would settle it, best first.
+    pub settle: Vec<String>,
+}
+
+/// What speaks against a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The start needs a name that is to be removed.
+    Removed {
+        /// The name.
+        path: RootPath,
+        /// The rules that remove it.
+        because: BTreeSet<RuleId>,
+    },
+    /// The user cannot reach, read or execute a file, or enter a directory.
+    Denied {
+        /// The user.
+        user: String,
+        /// What it cannot do, such as `execute`.
+        right: &'static str,
+        /// Where it fails.
+        path: RootPath,
+        /// The mode there.
+        mode: u16,
+        /// The owner and group there.
+        owner: (u32, u32),
+    },
+    /// The config names a user that the image does not know.
+    NoSuchUser {
+        /// As the config has it.
+        user: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed { path, because } => {
+                let rules = because.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
+                write!(f, "needs {path}, which rule {rules} removes")
+            }
+            Self::Denied { user, right, path, mode, owner: (uid, gid) } => write!(
+                f,
+                "user {user} may not {right} {path} (mode {mode:04o}, owner {uid}:{gid})"
+            ),
+            Self::NoSuchUser { user } => {
+                write!(f, "user {user:?} is not in the image's /etc/passwd and /etc/group")
+            }
+        }
+    }
+}
+
+/// A plan without conflicts.
+#[derive(Debug, Clone)]
+pub struct SettledPlan(Plan);
+
+impl Plan {
+    /// The plan, if nothing speaks against it; else the plan back.
+    ///
+    /// ```
+    /// # use immut_testkit::Recipe;
+    /// # use immut_core::{Choices, Options, Progress, store::Layout};
+    /// let folder = tempfile::tempdir()?;
+    /// let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"x")).user("7").entrypoint(&["/app"])
+    ///     .write(&folder.path().join("image"));
+    /// let source = Layout::open(&folder.path().join("image"))?;
+    /// let plans = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+    /// assert!(plans.into_iter().all(|one| one.plan.settle().is_ok()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[expect(clippy::result_large_err, reason = "a refused plan is the product, not an exception")]
+    pub fn settle(self) -> Result<SettledPlan, Self> {
+        if self.conflicts.is_empty() { Ok(SettledPlan(self)) } else { Err(self) }
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+impl SettledPlan {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! From an inventory and a config to findings.
+
+use super::{Catalog, Matcher, Rule, files};
+use crate::finding::{Evidence, Finding, Remedy, Subject as FindingSubject};
+use crate::image::{Manifest, RuntimeConfig};
+use crate::inventory::{EntryId, Inventory, Kind};
+use crate::user;
+
+/// An image as rules and plans look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its manifest.
+    pub manifest: &'a Manifest,
+    /// Its config.
+    pub config: &'a RuntimeConfig,
+    /// Its files.
+    pub inventory: &'a Inventory,
+}
+
+/// All findings of a catalog, in a stable order: by rule, then by subject.
+pub fn examine(catalog: &Catalog, subject: &Subject<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        catalog.rules().iter().flat_map(|rule| of_rule(catalog, rule, subject)).collect();
+    findings.sort_by(|a, b| (&a.rule, &a.subject).cmp(&(&b.rule, &b.subject)));
+    findings
+}
+
+fn of_rule(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
+    match rule.matcher {
+        Matcher::Files => files::find(catalog, rule, subject),
+        Matcher::Setuid => set_bits(rule, subject.inventory, 0o4000),
+        Matcher::Setgid => set_bits(rule, subject.inventory, 0o2000),
+        Matcher::FileCapability => capabilities(rule, subject.inventory),
+        Matcher::RootUser | Matcher::NamedUser | Matcher::UnknownUser => user(rule, subject),
+        Matcher::Consequence => Vec::new(),
+    }
+}
+
+/// Whether an entry is in the merged view or hidden, as a finding's subject. A hidden name of a
+/// file that is visible by another name counts through that one.
+pub(super) fn subject_of(inventory: &Inventory, id: EntryId) -> FindingSubject {
+    let path = inventory.entry(id).path.clone();
+    if inventory.is_hidden(id) {
+        FindingSubject::Hidden { layer: id.layer as usize, path }
+    } else {
+        FindingSubject::File(path)
+    }
+}
+
+fn finding(rule: &Rule, subject: FindingSubject, evidence: Evidence) -> Finding {
+    let (rule, severity, remedy) = (rule.id.clone(), rule.severity, rule.remedy);
+    Finding { rule, severity, subject, evidence: vec![evidence], remedy }
+}
+
+/// Regular files with a mode bit; directories keep theirs, which only pass a group on.
+fn set_bits(rule: &Rule, inventory: &Inventory, bit: u16) -> Vec<Finding> {
+    files_where(inventory, |id| inventory.entry(id).mode & bit != 0)
+        .map(|id| {
+            let mode = Evidence::Mode(inventory.entry(id).mode);
+            finding(rule, subject_of(inventory, id), mode)
+        })
+        .collect()
+}
+
+fn capabilities(rule: &Rule, inventory: &Inventory) -> Vec<Finding> {
+    files_where(inventory, |id| inventory.entry(id).capability)
+        .map(|id| finding(rule, subject_of(inventory, id), Evidence::Capability))
+        .collect()
+}
+
+/// Entries of regular files, hardlinks too, for which something holds.
+fn files_where(
+    inventory: &Inventory,
+    holds: impl Fn(EntryId) -> bool,
+) -> impl Iterator<Item = EntryId> {
+    inventory
+        .entries()
+        .filter(|(_, entry)| {
+            entry.inode.is_some_and(|inode| inventory.inode(inode).kind == Kind::File)
+        })
+        .map(|(id, _)| id)
+        .filter(move |id| holds(*id))
+}
+
+fn user(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
+    let written = subject.config.user();
+    let accounts = user::Accounts::of(subject.inventory);
+    let holds = match (rule.matcher, accounts.kind(written)) {
+        (Matcher::RootUser, user::Kind::Root) => true,
+        (Matcher::NamedUser, user::Kind::Named(_) | user::Kind::Unknown) => true,
+        (Matcher::UnknownUser, user::Kind::Numeric(id)) => {
+            accounts.has_passwd() && accounts.by_uid(id.uid).is_none()
+        }
+        _ => false,
+    };
+    if !holds {
+        return Vec::new();
+    }
+    let shown = if written.is_empty() { "empty, which is root".to_owned() } else { format!("{written:?}") };
+    vec![finding(rule, FindingSubject::Config("/config/User"), Evidence::Config(shown))]
+}
+
+/// A finding that states a fact and suggests nothing.
+pub(super) fn without_remedy(finding: Finding) -> Finding {
+    Finding { remedy: Remedy::None, ..finding }
+}

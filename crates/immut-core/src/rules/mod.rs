@@ -1,0 +1,17 @@
+//! What is looked for, as data ([`Catalog`], [`Rule`]), and the search for it ([`examine`]).
+//!
+//! Names lie: a file called `es` is a shell or a search engine. So a name alone never removes. A
+//! file is a hit when an unambiguous name among executables has one more signal (package or
+//! content), when an ambiguous name has its package or content, or when it is the same file, link
+//! or bytes as another hit. A content signature alone gives a finding without a remedy, since
+//! scanners carry such strings too.
+
+mod catalog;
+mod examine;
+mod files;
+mod places;
+mod profile;
+
+pub use catalog::{Catalog, Error, Executables, Matcher, Places, Rule, Signature};
+pub use examine::{Subject, examine};
+pub use profile::{Keep, Profile};
