@@ -48,12 +48,14 @@ fn elf_with(interpreter: Option<&str>, strings: &[&str]) -> Vec<u8> {
 
 /// `BusyBox` as distributions build it.
 pub fn busybox() -> Vec<u8> {
-    elf(&["BusyBox v1.36.1 (2024-01-01 00:00:00 UTC)", "multi-call binary.", "syntax error: %s"])
+    let copyright = "BusyBox is copyrighted by many authors between 1998-2015.";
+    elf(&["BusyBox v1.36.1 (2024-01-01 00:00:00 UTC)", " multi-call binary.", copyright])
 }
 
 /// dash, the `/bin/sh` of Debian.
 pub fn dash() -> Vec<u8> {
-    dynamic_elf(INTERPRETER, &["arithmetic expression: expecting primary: \"%s\"", "DASH"])
+    let marks = ["arithmetic expression: %s: \"%s\"", "expecting primary", "Syntax error: %s"];
+    dynamic_elf(INTERPRETER, &[&marks[..], &["xvsnprintf failed"]].concat())
 }
 
 /// bash.

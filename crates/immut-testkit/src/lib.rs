@@ -5,4 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test kit that cannot do its work stops the test")]
 
 pub mod contents;
+pub mod fixtures;
+pub mod generate;
+pub mod model;
+pub mod peers;
 pub mod recipe;
