@@ -1,1 +1,12 @@
-//! Test kit.
+//! What immut's tests are made of: images written from code, and reference models to compare with.
+//!
+//! Nothing here knows immut's own library: the kit is a second opinion, written as plainly as
+//! possible, and it may panic, since only tests use it.
+#![expect(clippy::unwrap_used, reason = "a test kit that cannot do its work stops the test")]
+
+pub mod contents;
+pub mod fixtures;
+pub mod generate;
+pub mod model;
+pub mod peers;
+pub mod recipe;

@@ -1,0 +1,397 @@
+//! [`Recipe`]: small images from code, written as an OCI layout.
+//!
+//! ```
+//! use immut_testkit::recipe::Recipe;
+//! let folder = tempfile::tempdir()?;
+//! let image = Recipe::new()
+//!     .layer(|l| l.dir("/bin", 0o755).file("/bin/sh", 0o4755, "#!").hardlink("/bin/ash", "/bin/sh"))
+//!     .user("redis")
+//!     .name("demo")
+//!     .write(folder.path());
+//! assert!(image.digest.starts_with("sha256:"));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Equal recipes give equal bytes. The options called faults write images that are wrong on
+//! purpose.
+
+mod encode;
+mod index;
+mod layer;
+mod layout;
+
+pub use encode::{Encoding, digest_of};
+pub use index::{BuiltIndex, IndexRecipe};
+pub use layer::{LayerRecipe, LongNames, Naming, pax_record};
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// An image under construction.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    layers: Vec<Layer>,
+    config: Value,
+    manifest: Value,
+    history: Vec<Value>,
+    has_history: bool,
+    docker: bool,
+    name: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    tar: Vec<u8>,
+    encoding: Encoding,
+    faults: Vec<Fault>,
+}
+
+/// What is wrong with a layer, on purpose; see [`Recipe::fault`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The config names another `diff_id`.
+    DiffId,
+    /// The manifest names a digest that no blob has.
+    Missing,
+    /// The blob's last byte is another than its digest says.
+    Content,
+    /// The manifest's size is one byte too large.
+    Size,
+    /// Only that many bytes of the blob are there; digest and size are those of the whole.
+    Truncated(usize),
+    /// Only that many bytes of the encoded layer are there; digest and size are theirs.
+    EncodedTruncated(usize),
+    /// Bytes after the encoded layer; digest and size count them.
+    Trailing(Vec<u8>),
+    /// Another media type in the manifest.
+    MediaType(String),
+}
+
+/// An image as it was built.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The layout's folder; empty if it was only built.
+    pub path: PathBuf,
+    /// The manifest's digest, `sha256:...`.
+    pub digest: String,
+    /// The manifest's bytes.
+    pub manifest: Vec<u8>,
+    /// The manifest's descriptor, with the platform and the name as an index has them.
+    pub descriptor: Value,
+    /// The config's bytes.
+    pub config: Vec<u8>,
+    /// The layers, lowest first.
+    pub layers: Vec<BuiltLayer>,
+    /// Digest and bytes of all blobs: layers, config, manifest.
+    pub blobs: Vec<(String, Vec<u8>)>,
+}
+
+/// A layer as it was built.
+#[derive(Debug, Clone)]
+pub struct BuiltLayer {
+    /// Media type, digest and size, as the manifest has them.
+    pub descriptor: Value,
+    /// The digest of the archive, as the config has it.
+    pub diff_id: String,
+    /// The archive.
+    pub tar: Vec<u8>,
+}
+
+impl Built {
+    /// The pinned reference to it: `oci:FOLDER@sha256:...`.
+    pub fn reference(&self) -> String {
+        format!("oci:{}@{}", self.path.display(), self.digest)
+    }
+
+    /// The file of a blob.
+    pub fn blob_path(&self, digest: &str) -> PathBuf {
+        layout::blob_path(&self.path, digest)
+    }
+}
+
+impl Recipe {
+    /// An image for linux/amd64 without layers, user and command.
+    pub fn new() -> Self {
+        Self {
+            layers: Vec::new(),
+            config: json!({
+                "created": CREATED, "architecture": "amd64", "os": "linux", "config": {},
+            }),
+            manifest: json!({ "schemaVersion": 2 }),
+            history: Vec::new(),
+            has_history: false,
+            docker: false,
+            name: None,
+        }
+    }
+
+    /// Adds a layer, compressed with gzip.
+    #[must_use]
+    pub fn layer(self, build: impl FnOnce(LayerRecipe) -> LayerRecipe) -> Self {
+        self.layer_as(Encoding::Gzip, build)
+    }
+
+    /// Adds a layer with that encoding.
+    #[must_use]
+    pub fn layer_as(
+        self,
+        encoding: Encoding,
+        build: impl FnOnce(LayerRecipe) -> LayerRecipe,
+    ) -> Self {
+        self.tar_layer(encoding, build(LayerRecipe::new()).into_tar())
+    }
+
+    /// Adds a layer that is that archive, or whatever else the bytes are.
+    #[must_use]
+    pub fn tar_layer(mut self, encoding: Encoding, tar: Vec<u8>) -> Self {
+        let created_by = format!("layer {}", self.layers.len());
+        self.history.push(json!({ "created": CREATED, "created_by": created_by }));
+        self.layers.push(Layer { tar, encoding, faults: Vec::new() });
+        self
+    }
+
+    /// Makes the last added layer wrong.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.layers.last_mut().expect("a fault needs a layer").faults.push(fault);
+        self
+    }
+
+    /// Whether the config has a history, one entry for each layer.
+    #[must_use]
+    pub fn history(mut self, wanted: bool) -> Self {
+        self.has_history = wanted;
+        self
+    }
+
+    /// Adds a history entry that made no layer, such as `ENV A=b`.
+    #[must_use]
+    pub fn step(mut self, created_by: &str) -> Self {
+        let entry = json!({ "created": CREATED, "created_by": created_by, "empty_layer": true });
+        self.history.push(entry);
+        self.history(true)
+    }
+
+    /// Edits the config document; `rootfs` and `history` are kept if this sets them.
+    #[must_use]
+    pub fn config(mut self, edit: impl FnOnce(&mut Value)) -> Self {
+        edit(&mut self.config);
+        self
+    }
+
+    /// Edits the manifest; `mediaType`, `config` and `layers` are kept if this sets them.
+    #[must_use]
+    pub fn manifest(mut self, edit: impl FnOnce(&mut Value)) -> Self {
+        edit(&mut self.manifest);
+        self
+    }
+
+    /// Sets the user.
+    #[must_use]
+    pub fn user(self, user: &str) -> Self {
+        self.config(|json| json["config"]["User"] = user.into())
+    }
+
+    /// Sets the entrypoint.
+    #[must_use]
+    pub fn entrypoint(self, words: &[&str]) -> Self {
+        self.config(|json| json["config"]["Entrypoint"] = words.into())
+    }
+
+    /// Sets the command.
+    #[must_use]
+    pub fn cmd(self, words: &[&str]) -> Self {
+        self.config(|json| json["config"]["Cmd"] = words.into())
+    }
+
+    /// Adds an environment variable, `NAME=VALUE`.
+    #[must_use]
+    pub fn env(self, assignment: &str) -> Self {
+        self.config(|json| {
+            let env = &mut json["config"]["Env"];
+            if env.is_null() {
+                *env = json!([]);
+            }
+            env.as_array_mut().expect("a list").push(assignment.into());
+        })
+    }
+
+    /// Sets the health check, such as `json!({"Test": ["CMD", "a"]})`.
+    #[must_use]
+    pub fn healthcheck(self, check: Value) -> Self {
+        self.config(|json| json["config"]["Healthcheck"] = check)
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn workdir(self, folder: &str) -> Self {
+        self.config(|json| json["config"]["WorkingDir"] = folder.into())
+    }
+
+    /// Sets a label.
+    #[must_use]
+    pub fn label(self, key: &str, value: &str) -> Self {
+        self.config(|json| json["config"]["Labels"][key] = value.into())
+    }
+
+    /// Sets the platform.
+    #[must_use]
+    pub fn platform(self, os: &str, architecture: &str) -> Self {
+        self.config(|json| {
+            json["os"] = os.into();
+            json["architecture"] = architecture.into();
+        })
+    }
+
+    /// Sets the variant of the architecture, such as `v7`.
+    #[must_use]
+    pub fn variant(self, variant: &str) -> Self {
+        self.config(|json| json["variant"] = variant.into())
+    }
+
+    /// Sets an annotation of the manifest.
+    #[must_use]
+    pub fn annotation(self, key: &str, value: &str) -> Self {
+        self.manifest(|json| json["annotations"][key] = value.into())
+    }
+
+    /// Uses the media types of Docker's schema 2.
+    #[must_use]
+    pub fn docker(mut self) -> Self {
+        self.docker = true;
+        self
+    }
+
+    /// The name (`org.opencontainers.image.ref.name`) in the layout.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Builds the image without writing it.
+    pub fn build(&self) -> Built {
+        let (layers, mut blobs): (Vec<_>, Vec<_>) =
+            self.layers.iter().map(|layer| self.build_layer(layer)).unzip();
+        let config = self.config_bytes(&layers);
+        let kind = if self.docker { DOCKER_CONFIG } else { OCI_CONFIG };
+        let mut manifest = self.manifest.clone();
+        default(&mut manifest, "mediaType", self.media_type().into());
+        default(&mut manifest, "config", descriptor(kind, &config));
+        let lines = layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>();
+        default(&mut manifest, "layers", lines.into());
+        let manifest_bytes = manifest.to_string().into_bytes();
+        blobs.push(Some((digest_of(&config), config.clone())));
+        blobs.push(Some((digest_of(&manifest_bytes), manifest_bytes.clone())));
+        Built {
+            path: PathBuf::new(),
+            digest: digest_of(&manifest_bytes),
+            descriptor: self.line(&manifest, &manifest_bytes),
+            manifest: manifest_bytes,
+            config,
+            layers,
+            blobs: blobs.into_iter().flatten().collect(),
+        }
+    }
+
+    /// Writes the image into the layout at `folder`, which is made if it is not there; images
+    /// that are there already stay.
+    pub fn write(&self, folder: &Path) -> Built {
+        let built = self.build();
+        layout::write(folder, &built.blobs, built.descriptor.clone());
+        Built { path: folder.to_owned(), ..built }
+    }
+
+    fn build_layer(&self, layer: &Layer) -> (BuiltLayer, Option<(String, Vec<u8>)>) {
+        let mut blob = layer.encoding.encode(&layer.tar);
+        for fault in &layer.faults {
+            match fault {
+                Fault::EncodedTruncated(length) => blob.truncate(*length),
+                Fault::Trailing(bytes) => blob.extend(bytes),
+                _ => {}
+            }
+        }
+        let media_type = layer.encoding.media_type(self.docker);
+        let mut descriptor = descriptor(&media_type, &blob);
+        let digest = digest_of(&blob);
+        let mut diff_id = digest_of(&layer.tar);
+        let mut stored = Some((digest, blob.clone()));
+        for fault in &layer.faults {
+            match fault {
+                Fault::DiffId => diff_id = digest_of(b"another archive"),
+                Fault::Missing => {
+                    descriptor["digest"] = digest_of(b"another blob").into();
+                    stored = None;
+                }
+                Fault::Content => {
+                    // The last byte: of the zeros in a plain archive, of the checksum in gzip.
+                    *stored.as_mut().unwrap().1.last_mut().unwrap() ^= 1;
+                }
+                Fault::Size => descriptor["size"] = (blob.len() + 1).into(),
+                Fault::Truncated(length) => stored.as_mut().unwrap().1.truncate(*length),
+                Fault::MediaType(other) => descriptor["mediaType"] = other.as_str().into(),
+                Fault::EncodedTruncated(_) | Fault::Trailing(_) => {}
+            }
+        }
+        (BuiltLayer { descriptor, diff_id, tar: layer.tar.clone() }, stored)
+    }
+
+    fn config_bytes(&self, layers: &[BuiltLayer]) -> Vec<u8> {
+        let mut config = self.config.clone();
+        let diff_ids = layers.iter().map(|layer| layer.diff_id.as_str()).collect::<Vec<_>>();
+        default(&mut config, "rootfs", json!({ "type": "layers", "diff_ids": diff_ids }));
+        if self.has_history {
+            default(&mut config, "history", self.history.clone().into());
+        }
+        config.to_string().into_bytes()
+    }
+
+    fn media_type(&self) -> &'static str {
+        if self.docker { DOCKER_MANIFEST } else { OCI_MANIFEST }
+    }
+
+    /// What an index says of the image.
+    fn line(&self, manifest: &Value, bytes: &[u8]) -> Value {
+        let media_type = manifest["mediaType"].as_str().unwrap_or(self.media_type());
+        let mut line = descriptor(media_type, bytes);
+        let mut platform = json!({
+            "architecture": self.config["architecture"], "os": self.config["os"],
+        });
+        if let Some(variant) = self.config.get("variant") {
+            platform["variant"] = variant.clone();
+        }
+        line["platform"] = platform;
+        if let Some(name) = &self.name {
+            line["annotations"] = json!({ REF_NAME: name });
+        }
+        line
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A descriptor of `content`.
+pub fn descriptor(media_type: &str, content: &[u8]) -> Value {
+    json!({ "mediaType": media_type, "digest": digest_of(content), "size": content.len() })
+}
+
+fn default(json: &mut Value, field: &str, value: Value) {
+    json.as_object_mut().expect("an object").entry(field).or_insert(value);
+}
+
+const CREATED: &str = "2024-01-01T00:00:00Z";
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
+#[cfg(test)]
+mod tests;
