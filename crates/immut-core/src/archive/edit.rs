@@ -61,7 +61,7 @@ impl Head {
     pub(crate) fn carried_by(&self, link: &Member) -> Self {
         const OWN: [&[u8]; 7] = [b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname"];
         let mut head = self.clone();
-        head.extensions.retain(|extension| !matches!(extension.typeflag(), b'L' | b'K'));
+        head.extensions.retain(|extension| extension.typeflag() != b'L');
         // mode, uid, gid; mtime; user and group names
         for range in [100..124, 136..148, 265..329] {
             head.header[range.clone()].copy_from_slice(&link.head.header[range]);

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::layer::{FileFacts, Indexed};
 use super::probe::Content;
 use super::read::Error;
-use super::{Entry, EntryId, Inode, InodeId, Inventory, Kind, Layer, Name, Packages, Sought, beneath};
+use super::{Entry, EntryId, Inode, InodeId, Inventory, Kind, Name, Packages, Sought, beneath};
 use crate::path::RootPath;
 
 /// Merges layers, lowest first.

@@ -1,16 +1,16 @@
 //! From manifest, config and blobs to an [`Inventory`].
 
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::NamedTempFile;
 
-use super::layer::{self, Expected, Indexed};
+use super::layer::{self, Expected};
 use super::{Inventory, Limits, Sought, merge};
 use crate::archive;
 use crate::image::{Descriptor, Manifest, RuntimeConfig};
 use crate::name::Digest;
+use crate::parallel::in_parallel;
 use crate::progress::{Event, Progress, Task};
 use crate::store::{self, Layout, Sink, Source};
 
@@ -103,12 +103,12 @@ impl std::fmt::Debug for Reading<'_> {
 
 impl Inventory {
     /// Reads an image's layers, each once: what is not in the stage yet comes from `source` and is
-    /// kept in the stage while it is indexed.
+    /// kept in the stage, if there is one, while it is indexed.
     pub fn read(
         manifest: &Manifest,
         config: &RuntimeConfig,
         source: &dyn Source,
-        stage: &Layout,
+        stage: Option<&Layout>,
         reading: Reading<'_>,
     ) -> Result<Self, Error> {
         let diff_ids = config.diff_ids();
@@ -128,43 +128,13 @@ impl Inventory {
     }
 }
 
-/// Runs `one` for 0..count on at most `jobs` threads; the first error in order wins.
-fn in_parallel(
-    count: usize,
-    jobs: usize,
-    one: impl Fn(usize) -> Result<Indexed, Error> + Sync,
-) -> Result<Vec<Indexed>, Error> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Indexed, Error>>>> =
-        (0..count).map(|_| Mutex::new(None)).collect();
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(result) = results.get(number) else { return };
-            let outcome = one(number);
-            if outcome.is_err() {
-                next.store(count, Ordering::Relaxed);
-            }
-            *result.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, count.max(1)) {
-            scope.spawn(work);
-        }
-    });
-    let done = results.into_iter().filter_map(|result| {
-        result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-    });
-    done.collect()
-}
-
 /// A blob from the stage, or from the source while it is written to the stage.
 fn staged<'a>(
     blob: &Descriptor,
     source: &'a dyn Source,
-    stage: &'a Layout,
+    stage: Option<&'a Layout>,
 ) -> Result<Box<dyn Read + Send + 'a>, store::Error> {
+    let Some(stage) = stage else { return source.open(blob) };
     if stage.has(blob)? {
         return stage.open(blob);
     }

@@ -1,6 +1,6 @@
 //! What follows from removals: hidden entries, dead markers, carriers, emptied layers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::build::id;
 use super::{Action, Step};
@@ -16,6 +16,10 @@ pub(super) struct Draft<'a> {
     removed: BTreeMap<RootPath, Because>,
     hidden: BTreeMap<EntryId, Because>,
     markers: BTreeSet<EntryId>,
+    /// Where hidden entries are found by layer and name.
+    hidden_names: HashMap<(u32, RootPath), Vec<EntryId>>,
+    /// Names of hidden entries that a rule drops: markers must not name them either.
+    ruled: HashSet<RootPath>,
     modes: BTreeMap<RootPath, (u16, Because)>,
     capabilities: BTreeMap<RootPath, Because>,
 }
@@ -32,11 +36,17 @@ pub(super) struct Finished {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(inventory: &'a Inventory) -> Self {
+        let mut hidden_names: HashMap<(u32, RootPath), Vec<EntryId>> = HashMap::new();
+        for (id, entry) in inventory.entries().filter(|(id, _)| inventory.is_hidden(*id)) {
+            hidden_names.entry((id.layer, entry.path.clone())).or_default().push(id);
+        }
         Self {
             inventory,
             removed: BTreeMap::new(),
             hidden: BTreeMap::new(),
             markers: BTreeSet::new(),
+            hidden_names,
+            ruled: HashSet::new(),
             modes: BTreeMap::new(),
             capabilities: BTreeMap::new(),
         }
@@ -60,15 +70,12 @@ impl<'a> Draft<'a> {
     /// A hidden entry goes, whatever the rule's remedy: nobody sees it. One whose file is visible
     /// by another name is dealt with there.
     pub(super) fn drop_hidden(&mut self, layer: usize, path: &RootPath, rule: &RuleId) {
-        let hidden: Vec<EntryId> = self
-            .inventory
-            .entries()
-            .filter(|(id, entry)| id.layer as usize == layer && entry.path == *path && self.inventory.is_hidden(*id))
-            .map(|(id, _)| id)
-            .collect();
-        for id in hidden {
-            self.hidden.entry(id).or_default().insert(rule.clone());
+        let Ok(layer) = u32::try_from(layer) else { return };
+        let key = (layer, path.clone());
+        for id in self.hidden_names.get(&key).into_iter().flatten() {
+            self.hidden.entry(*id).or_default().insert(rule.clone());
         }
+        self.ruled.insert(key.1);
     }
 
     /// The rules that remove a name, or a directory above it.
@@ -115,9 +122,11 @@ impl<'a> Draft<'a> {
             }
         }
         let stays: Vec<RootPath> = self.modes.keys().chain(self.capabilities.keys()).cloned().collect();
-        for path in stays.into_iter().filter(|path| self.removal(path).is_some()) {
-            self.modes.remove(&path);
-            self.capabilities.remove(&path);
+        for path in stays {
+            if self.removal(&path).is_some() {
+                self.modes.remove(&path);
+                self.capabilities.remove(&path);
+            }
         }
         let covered: Vec<EntryId> = self
             .hidden
@@ -165,7 +174,7 @@ impl<'a> Draft<'a> {
             match entry.kind {
                 Kind::Ignored => {}
                 Kind::Whiteout | Kind::Opaque => {
-                    let of_removed = self.was_dropped(&entry.path, dropped);
+                    let of_removed = self.ruled.contains(&entry.path);
                     if (hit || of_removed) && !hides(&lowest, id.layer, &entry.path, entry.kind == Kind::Whiteout) {
                         self.markers.insert(id);
                         more.push(id);
@@ -195,15 +204,6 @@ impl<'a> Draft<'a> {
             }
         }
         back
-    }
-
-    /// Whether a step drops an entry of that very name, so that its marker must not name it either.
-    fn was_dropped(&self, path: &RootPath, dropped: &BTreeSet<EntryId>) -> bool {
-        self.hidden.iter().any(|(id, because)| {
-            !because.contains(&super::build::id("hidden-entry"))
-                && dropped.contains(id)
-                && self.inventory.entry(*id).path == *path
-        })
     }
 
     /// Whether a hidden entry may go although no rule asks: not if another layer links to it.

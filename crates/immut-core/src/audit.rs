@@ -1,0 +1,74 @@
+//! `audit`: Source -> Inventory -> Findings.
+
+use crate::error::{Error, LeftOut};
+use crate::finding::Finding;
+use crate::image::Platform;
+use crate::name::Digest;
+use crate::options::Options;
+use crate::planning::{Planned, plan_image};
+use crate::plan::{Kept, Totals};
+use crate::store::Source;
+
+/// What was found in one image.
+#[derive(Debug)]
+pub struct Audited {
+    /// The platform.
+    pub platform: Platform,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// What was found, but for what is kept.
+    pub findings: Vec<Finding>,
+    /// What was found and is kept.
+    pub kept: Vec<Kept>,
+    /// Its files.
+    pub totals: Totals,
+    /// What could not be seen.
+    pub unseen: Vec<String>,
+}
+
+/// An audit of an image: its platforms, and what was left out.
+#[derive(Debug)]
+pub struct Audit {
+    /// For each platform.
+    pub platforms: Vec<Audited>,
+    /// Lines of the index that were not looked into.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Says what rules find in an image; nothing is written.
+///
+/// ```
+/// # use immut_testkit::{Recipe, contents};
+/// use immut_core::{Options, store::Layout};
+/// let folder = tempfile::tempdir()?;
+/// let image = Recipe::new().layer(|l| l.file("/bin/bash", 0o755, contents::bash()))
+///     .user("7").write(&folder.path().join("image"));
+/// let source = Layout::open(&folder.path().join("image"))?;
+/// let audit = immut_core::audit(&image.digest.parse()?, &source, &Options::default())?;
+/// assert_eq!(audit.platforms[0].findings[0].rule.as_str(), "shell");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn audit(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Audit, Error> {
+    let image = crate::image::Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
+    let (planned, left_out) = plan_image(&image, source, None, options)?;
+    Ok(Audit { platforms: planned.into_iter().map(audited).collect(), left_out })
+}
+
+fn audited(planned: Planned) -> Audited {
+    let Planned { platform, manifest, findings, plan, .. } = planned;
+    let kept = |finding: &Finding| {
+        let same = |kept: &Kept| {
+            kept.rule == finding.rule && finding.subject.path().is_some_and(|path| *path == kept.path)
+        };
+        plan.kept.iter().any(same)
+    };
+    let findings = findings.into_iter().filter(|finding| !kept(finding)).collect();
+    Audited {
+        platform,
+        digest: manifest.digest(),
+        findings,
+        kept: plan.kept,
+        totals: plan.before,
+        unseen: plan.unseen,
+    }
+}

@@ -1,0 +1,70 @@
+//! [`Options`]: everything that verbs can be told.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::image::Platform;
+use crate::inventory::{Limits, Reading};
+use crate::plan::Choices;
+use crate::progress::{Progress, Silent};
+use crate::rules::Catalog;
+
+/// What verbs are told; the default is immut's own catalog and profile, all platforms, silence.
+#[derive(Clone)]
+pub struct Options {
+    /// What is looked for.
+    pub catalog: Catalog,
+    /// How images are to be hardened.
+    pub choices: Choices,
+    /// The platforms of an index that count; all, if none is named.
+    pub platforms: Vec<Platform>,
+    /// Limits on images.
+    pub limits: Limits,
+    /// Layers that are worked on at the same time.
+    pub jobs: usize,
+    /// Seconds since 1970 for what is new (`SOURCE_DATE_EPOCH`); else the image's own date.
+    pub epoch: Option<u64>,
+    /// The source's name for the annotation `org.opencontainers.image.base.name`.
+    pub source_name: Option<String>,
+    /// Who is told of progress.
+    pub progress: Arc<dyn Progress + Send>,
+}
+
+impl Options {
+    pub(crate) fn reading(&self) -> Reading<'_> {
+        Reading {
+            sought: self.catalog.sought(),
+            limits: &self.limits,
+            jobs: self.jobs,
+            progress: &*self.progress,
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            catalog: Catalog::builtin(),
+            choices: Choices::default(),
+            platforms: Vec::new(),
+            limits: Limits::default(),
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            epoch: None,
+            source_name: None,
+            progress: Arc::new(Silent),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("choices", &self.choices)
+            .field("platforms", &self.platforms)
+            .field("limits", &self.limits)
+            .field("jobs", &self.jobs)
+            .field("epoch", &self.epoch)
+            .field("source_name", &self.source_name)
+            .finish_non_exhaustive()
+    }
+}

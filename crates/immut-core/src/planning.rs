@@ -1,0 +1,82 @@
+//! `plan`: Source -> Inventory -> Findings -> Plan.
+
+use crate::error::{Error, LeftOut};
+use crate::finding::Finding;
+use crate::image::{Image, Manifest, Platform, RuntimeConfig};
+use crate::inventory::Inventory;
+use crate::name::Digest;
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::rules::{Subject, examine};
+use crate::select::{Chosen, Selection, select};
+use crate::store::{Layout, Source};
+
+/// One platform with what was found and what would be done.
+#[derive(Debug)]
+pub struct Planned {
+    /// The platform.
+    pub platform: Platform,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its config.
+    pub config: RuntimeConfig,
+    /// Its files.
+    pub inventory: Inventory,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// What would be done.
+    pub plan: Plan,
+}
+
+impl Planned {
+    /// What rules and plans look at.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject { manifest: &self.manifest, config: &self.config, inventory: &self.inventory }
+    }
+}
+
+/// Says what hardening an image would do, for each platform; nothing is written.
+///
+/// ```
+/// # use immut_testkit::{Recipe, contents};
+/// use immut_core::{Options, store::Layout};
+/// let folder = tempfile::tempdir()?;
+/// let image = Recipe::new()
+///     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, b"program"))
+///     .user("7").entrypoint(&["/app"]).write(&folder.path().join("image"));
+/// let source = Layout::open(&folder.path().join("image"))?;
+/// let planned = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+/// assert!(planned[0].plan.conflicts.is_empty());
+/// assert_eq!(planned[0].plan.steps[0].because.first().map(|rule| rule.as_str()), Some("shell"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn plan(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Vec<Planned>, Error> {
+    let image = Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
+    Ok(plan_image(&image, source, None, options)?.0)
+}
+
+/// Plans all platforms; blobs that are read are kept in the stage, if there is one.
+pub(crate) fn plan_image(
+    image: &Image,
+    source: &dyn Source,
+    stage: Option<&Layout>,
+    options: &Options,
+) -> Result<(Vec<Planned>, Vec<LeftOut>), Error> {
+    let Selection { chosen, left_out } = select(image, &options.platforms, source)?;
+    let planned = chosen.into_iter().map(|one| plan_one(one, source, stage, options));
+    Ok((planned.collect::<Result<_, _>>()?, left_out))
+}
+
+fn plan_one(
+    chosen: Chosen,
+    source: &dyn Source,
+    stage: Option<&Layout>,
+    options: &Options,
+) -> Result<Planned, Error> {
+    let Chosen { platform, manifest, config } = chosen;
+    let inventory = Inventory::read(&manifest, &config, source, stage, options.reading())?;
+    let subject = Subject { manifest: &manifest, config: &config, inventory: &inventory };
+    let findings = examine(&options.catalog, &subject);
+    let plan = Plan::new(&options.catalog, &subject, &findings, &options.choices)?;
+    Ok(Planned { platform, manifest, config, inventory, findings, plan })
+}

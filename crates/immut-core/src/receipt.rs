@@ -1,0 +1,293 @@
+//! [`Receipt`]: what was done to an image, as JSON. The schema is `docs/receipt.schema.json`.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::finding::RuleId;
+use crate::harden::{Hardened, Outcome};
+use crate::image::Descriptor;
+use crate::inventory::{EntryId, Inventory, Kind};
+use crate::name::Digest;
+use crate::path::RootPath;
+use crate::plan::{Action, Kept, Plan, Totals};
+use crate::rewrite::LayerOutcome;
+
+/// The version of the receipt's form.
+pub const VERSION: u32 = 1;
+
+/// What was done to an image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// The version of this form.
+    pub version: u32,
+    /// Who wrote it, such as `immut 0.1.0`.
+    pub tool: String,
+    /// What was hardened, and where it was read from.
+    pub source: String,
+    /// Its digest.
+    pub source_digest: Digest,
+    /// What was published.
+    pub result: String,
+    /// Its digest.
+    pub result_digest: Digest,
+    /// The profile's name.
+    pub profile: String,
+    /// Each platform.
+    pub platforms: Vec<PlatformReceipt>,
+    /// Lines of the source's index that are not in the result.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What was done to one platform.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformReceipt {
+    /// Such as `linux/amd64`.
+    pub platform: String,
+    /// The manifest before.
+    pub source: Digest,
+    /// The manifest after.
+    pub result: Digest,
+    /// Files and bytes of the merged view before.
+    pub before: Totals,
+    /// Files and bytes of the merged view after.
+    pub after: Totals,
+    /// Each layer of the source.
+    pub layers: Vec<Layer>,
+    /// Each entry that is gone.
+    pub removed: Vec<Removed>,
+    /// Each header that was changed.
+    pub changed: Vec<Changed>,
+    /// Files with new content, and directories that came.
+    pub written: Vec<Written>,
+    /// Changes of the config.
+    pub config: Vec<ConfigChange>,
+    /// What a rule found and the caller keeps.
+    pub kept: Vec<KeptFile>,
+    /// What could not be seen or proven.
+    pub unseen: Vec<String>,
+}
+
+/// What became of a layer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Layer {
+    /// Its blob before.
+    pub source: Digest,
+    /// `untouched`, `rewritten` or `dropped`.
+    pub outcome: &'static str,
+    /// Its blob after, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Digest>,
+}
+
+/// An entry that is gone.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// Its name.
+    pub path: RootPath,
+    /// The layer that held it, from 1.
+    pub layer: usize,
+    /// `file`, `directory`, `symlink`, `hardlink`, `special` or `marker`.
+    pub kind: &'static str,
+    /// The rules.
+    pub rules: BTreeSet<RuleId>,
+    /// Bytes of a regular file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Digest of a regular file's content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// A header that was changed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    /// A name of the inode.
+    pub path: RootPath,
+    /// `clear-mode`, `clear-capability`, `carry` or `relink`.
+    pub change: &'static str,
+    /// For `clear-mode`: the bits in octal; for links: the name concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The rules.
+    pub rules: BTreeSet<RuleId>,
+}
+
+/// A file with new content, or a directory that came.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Written {
+    /// Its name.
+    pub path: RootPath,
+    /// Digest of a file's new content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The rules.
+    pub rules: BTreeSet<RuleId>,
+}
+
+/// A change of the config.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigChange {
+    /// Where, as a JSON pointer.
+    pub pointer: &'static str,
+    /// The new value; null if it went.
+    pub to: serde_json::Value,
+    /// The rules.
+    pub rules: BTreeSet<RuleId>,
+}
+
+/// Something that a rule found and the caller keeps.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptFile {
+    /// Its name.
+    pub path: RootPath,
+    /// The rule.
+    pub rule: RuleId,
+}
+
+/// A line of the source's index that is not in the result.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// A platform or a digest.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Receipt {
+    /// The receipt of a hardened image that was published as `result`.
+    pub fn new(hardened: &Hardened, result: String, profile: &str) -> Self {
+        let left_out = hardened.left_out.iter();
+        Self {
+            version: VERSION,
+            tool: concat!("immut ", env!("CARGO_PKG_VERSION")).to_owned(),
+            source: hardened.source.to_string(),
+            source_digest: hardened.source.digest,
+            result,
+            result_digest: hardened.digest(),
+            profile: profile.to_owned(),
+            platforms: hardened.platforms.iter().map(platform).collect(),
+            left_out: left_out
+                .map(|one| LeftOut { what: one.what.clone(), reason: one.reason.clone() })
+                .collect(),
+        }
+    }
+
+    /// The receipt as JSON, with a newline at its end.
+    pub fn to_json(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("a receipt holds nothing but text and numbers");
+        text + "\n"
+    }
+}
+
+fn platform(outcome: &Outcome) -> PlatformReceipt {
+    let plan = &outcome.plan;
+    let kept = |kept: &Kept| KeptFile { path: kept.path.clone(), rule: kept.rule.clone() };
+    PlatformReceipt {
+        platform: outcome.platform.to_string(),
+        source: outcome.source.digest,
+        result: outcome.rewritten.manifest.digest(),
+        before: plan.before,
+        after: plan.after,
+        layers: outcome.layers.iter().zip(&outcome.rewritten.layers).map(layer).collect(),
+        removed: outcome.removed.clone(),
+        changed: plan.steps.iter().filter_map(|step| changed(&step.action, &step.because)).collect(),
+        written: plan.steps.iter().filter_map(|step| written(&step.action, &step.because)).collect(),
+        config: plan.steps.iter().filter_map(|step| config_change(&step.action, &step.because)).collect(),
+        kept: plan.kept.iter().map(kept).collect(),
+        unseen: plan.unseen.clone(),
+    }
+}
+
+fn layer((source, outcome): (&Descriptor, &LayerOutcome)) -> Layer {
+    let (outcome, result) = match outcome {
+        LayerOutcome::Untouched => ("untouched", Some(source.digest)),
+        LayerOutcome::Rewritten(new) => ("rewritten", Some(new.digest)),
+        LayerOutcome::Dropped => ("dropped", None),
+    };
+    Layer { source: source.digest, outcome, result }
+}
+
+fn changed(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Changed> {
+    let (path, change, detail) = match action {
+        Action::ClearMode { path, bits } => (path, "clear-mode", Some(format!("{bits:04o}"))),
+        Action::ClearCapability { path } => (path, "clear-capability", None),
+        Action::Carry { path, .. } => (path, "carry", None),
+        Action::Relink { path, target, .. } => (path, "relink", Some(target.to_string())),
+        _ => return None,
+    };
+    Some(Changed { path: path.clone(), change, detail, rules: rules.clone() })
+}
+
+fn written(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Written> {
+    let (path, sha256) = match action {
+        Action::EditFile { path, content, .. } => (path, Some(Digest::of(content).hex())),
+        Action::AddDirectory { path, .. } => (path, None),
+        _ => return None,
+    };
+    Some(Written { path: path.clone(), sha256, rules: rules.clone() })
+}
+
+fn config_change(action: &Action, rules: &BTreeSet<RuleId>) -> Option<ConfigChange> {
+    let (pointer, to) = match action {
+        Action::SetUser { to, .. } => ("/config/User", to.clone().into()),
+        Action::SetEntrypoint { to } => ("/config/Entrypoint", to.clone().into()),
+        Action::SetCmd { to } => ("/config/Cmd", to.clone().into()),
+        Action::SetHealthcheck { to } => ("/config/Healthcheck", to.clone().unwrap_or_default()),
+        _ => return None,
+    };
+    Some(ConfigChange { pointer, to, rules: rules.clone() })
+}
+
+/// Each entry that a plan drops, with its rules.
+pub(crate) fn removed(inventory: &Inventory, plan: &Plan) -> Vec<Removed> {
+    let mut by_name = std::collections::HashMap::new();
+    let mut by_entry = std::collections::HashMap::new();
+    for step in &plan.steps {
+        match &step.action {
+            Action::Remove { path } => {
+                by_name.insert(path.clone(), &step.because);
+            }
+            Action::DropHidden { entry, .. } | Action::DropMarker { entry, .. } => {
+                by_entry.insert(*entry, &step.because);
+            }
+            _ => {}
+        }
+    }
+    let rules = |id: EntryId, path: &RootPath| {
+        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        by_entry.get(&id).copied().or_else(|| above.find_map(|path| by_name.get(&path).copied()))
+    };
+    let gone = inventory.entries().filter(|(_, entry)| entry.kind != Kind::Ignored);
+    gone.filter_map(|(id, entry)| Some(one_removed(inventory, id, rules(id, &entry.path)?))).collect()
+}
+
+fn one_removed(inventory: &Inventory, id: EntryId, rules: &BTreeSet<RuleId>) -> Removed {
+    let entry = inventory.entry(id);
+    let kind = match entry.kind {
+        Kind::File => "file",
+        Kind::Directory => "directory",
+        Kind::Symlink(_) => "symlink",
+        Kind::Hardlink(_) => "hardlink",
+        Kind::Special => "special",
+        Kind::Whiteout | Kind::Opaque | Kind::Ignored => "marker",
+    };
+    let file = entry.inode.map(|inode| inventory.inode(inode)).filter(|inode| inode.kind == Kind::File);
+    Removed {
+        path: entry.path.clone(),
+        layer: id.layer as usize + 1,
+        kind,
+        rules: rules.clone(),
+        size: file.map(|inode| inode.size),
+        sha256: file.and_then(|inode| inode.digest).map(|digest| digest.hex()),
+    }
+}

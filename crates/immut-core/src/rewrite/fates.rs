@@ -1,0 +1,134 @@
+//! From steps to what becomes of each entry.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::inventory::{EntryId, Inventory, Kind};
+use crate::path::RootPath;
+use crate::plan::{Action, Plan};
+
+/// What becomes of an entry that does not stay as it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fate<'a> {
+    pub(super) dropped: bool,
+    /// Mode bits to clear.
+    pub(super) clear: u16,
+    pub(super) clear_capability: bool,
+    /// A hardlink's new target.
+    pub(super) target: Option<&'a RootPath>,
+    /// The entry whose bytes it takes over.
+    pub(super) carries: Option<EntryId>,
+    pub(super) content: Option<&'a [u8]>,
+}
+
+/// The fates of an image's entries, and what is added to it.
+#[derive(Debug, Default)]
+pub(super) struct Fates<'a> {
+    entries: HashMap<EntryId, Fate<'a>>,
+    /// Entries whose bytes another one takes over.
+    pub(super) wanted: HashSet<EntryId>,
+    emptied: HashSet<usize>,
+    pub(super) added: Vec<Added<'a>>,
+}
+
+/// A file or directory that comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Added<'a> {
+    pub(super) path: &'a RootPath,
+    /// The layer at whose end it comes; else a layer on top.
+    pub(super) layer: Option<usize>,
+    pub(super) what: What<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum What<'a> {
+    /// New content for a file that a lower layer holds.
+    File(&'a [u8]),
+    Directory { mode: u16, owner: (u32, u32) },
+}
+
+impl<'a> Fates<'a> {
+    pub(super) fn new(inventory: &Inventory, plan: &'a Plan) -> Self {
+        let mut fates = Self::default();
+        let mut removed = HashSet::new();
+        for step in &plan.steps {
+            fates.take(inventory, &step.action, &mut removed);
+        }
+        for (id, entry) in inventory.entries() {
+            let mut above = std::iter::successors(Some(entry.path.clone()), RootPath::parent);
+            if entry.kind != Kind::Ignored && above.any(|path| removed.contains(&path)) {
+                fates.of_mut(id).dropped = true;
+            }
+        }
+        fates
+    }
+
+    fn take(&mut self, inventory: &Inventory, action: &'a Action, removed: &mut HashSet<RootPath>) {
+        match action {
+            Action::Remove { path } => {
+                removed.insert(path.clone());
+            }
+            Action::DropHidden { entry, .. } | Action::DropMarker { entry, .. } => {
+                self.of_mut(*entry).dropped = true;
+            }
+            Action::ClearMode { path, bits } => {
+                for id in headers(inventory, path) {
+                    self.of_mut(id).clear |= bits;
+                }
+            }
+            Action::ClearCapability { path } => {
+                for id in headers(inventory, path) {
+                    self.of_mut(id).clear_capability = true;
+                }
+            }
+            Action::Carry { entry, from, .. } => {
+                self.of_mut(*entry).carries = Some(*from);
+                self.wanted.insert(*from);
+            }
+            Action::Relink { entry, target, .. } => self.of_mut(*entry).target = Some(target),
+            Action::DropEmptied { layer } => {
+                self.emptied.insert(*layer);
+            }
+            Action::EditFile { entry: Some(entry), content, .. } => {
+                self.of_mut(*entry).content = Some(content);
+            }
+            Action::EditFile { path, entry: None, content } => {
+                self.added.push(Added { path, layer: None, what: What::File(content) });
+            }
+            Action::AddDirectory { path, mode, owner, layer } => {
+                let what = What::Directory { mode: *mode, owner: *owner };
+                self.added.push(Added { path, layer: *layer, what });
+            }
+            Action::SetUser { .. }
+            | Action::SetEntrypoint { .. }
+            | Action::SetCmd { .. }
+            | Action::SetHealthcheck { .. } => {}
+        }
+    }
+
+    pub(super) fn of(&self, id: EntryId) -> Option<&Fate<'a>> {
+        self.entries.get(&id)
+    }
+
+    /// Whether the layer has a hit.
+    pub(super) fn touches(&self, layer: usize) -> bool {
+        self.entries.keys().any(|id| id.layer as usize == layer)
+            || self.added.iter().any(|added| added.layer == Some(layer))
+    }
+
+    pub(super) fn empties(&self, layer: usize) -> bool {
+        self.emptied.contains(&layer)
+    }
+
+    pub(super) fn carries(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    fn of_mut(&mut self, id: EntryId) -> &mut Fate<'a> {
+        self.entries.entry(id).or_default()
+    }
+}
+
+/// All headers that name the inode of a name.
+fn headers(inventory: &Inventory, path: &RootPath) -> Vec<EntryId> {
+    inventory.names().get(path).map(|name| inventory.entries_of(name.inode)).unwrap_or_default()
+}

@@ -1,0 +1,235 @@
+//! One layer, filtered and encoded in one stream.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::sync::{Mutex, PoisonError};
+
+use super::encode::Encoder;
+use super::fates::{Added, Fate, Fates, What};
+use super::{Error, NewLayer, config};
+use crate::archive::{Archive, BLOCK, Head, Member, zero_blocks};
+use crate::image::{Compression, Descriptor};
+use crate::inventory::{EntryId, decoder};
+use crate::path::RootPath;
+use crate::progress::{Event, Progress, Task};
+use crate::rules::Subject;
+use crate::store::{Layout, Source};
+
+/// Everything a layer's rewrite looks at.
+pub(super) struct Scene<'a> {
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) fates: &'a Fates<'a>,
+    pub(super) stage: &'a Layout,
+    pub(super) date: &'a config::Date,
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// Files whose name goes and whose bytes a later hardlink takes over.
+#[derive(Default)]
+pub(super) struct Spool(Mutex<HashMap<EntryId, (Member, File)>>);
+
+impl Scene<'_> {
+    /// The layer as it will be; none if it is left out.
+    pub(super) fn layer(&self, number: usize, spool: &Spool) -> Result<Option<NewLayer>, Error> {
+        let old = &self.subject.manifest.layers()[number];
+        let indexed = &self.subject.inventory.layers()[number];
+        if !self.fates.touches(number) {
+            return Ok(Some(NewLayer { blob: old.clone(), diff_id: indexed.diff_id }));
+        }
+        let mut filter = Filter {
+            scene: self,
+            number,
+            spool,
+            out: Encoder::new(indexed.compression, self.stage.scratch()?).map_err(io_error(number))?,
+        };
+        filter.run(old, indexed.compression)?;
+        for added in self.fates.added.iter().filter(|added| added.layer == Some(number)) {
+            self.write_added(added, &mut filter.out).map_err(io_error(number))?;
+        }
+        let out = filter.out;
+        if self.fates.empties(number) {
+            return Ok(None);
+        }
+        self.keep(out, indexed.compression, number).map(Some)
+    }
+
+    /// What is added on top, as a layer of its own.
+    pub(super) fn top_layer(&self) -> Result<Option<NewLayer>, Error> {
+        let number = self.subject.manifest.layers().len();
+        let on_top: Vec<&Added<'_>> = self.fates.added.iter().filter(|added| added.layer.is_none()).collect();
+        if on_top.is_empty() {
+            return Ok(None);
+        }
+        // As the layer below, which is how whoever pulls the image can read layers.
+        let below = self.subject.inventory.layers().last();
+        let compression = below.map_or(Compression::Gzip, |layer| layer.compression);
+        let mut out = Encoder::new(compression, self.stage.scratch()?).map_err(io_error(number))?;
+        let mut written = Vec::new();
+        for added in on_top {
+            self.write_parents(added.path, &mut written, &mut out).map_err(io_error(number))?;
+            self.write_added(added, &mut out).map_err(io_error(number))?;
+            written.push(added.path.clone());
+        }
+        self.keep(out, compression, number).map(Some)
+    }
+
+    fn keep(&self, mut out: Encoder, compression: Compression, number: usize) -> Result<NewLayer, Error> {
+        out.write_all(&[0; 2 * BLOCK]).map_err(io_error(number))?;
+        let encoded = out.finish().map_err(io_error(number))?;
+        self.stage.keep(encoded.scratch, &encoded.digest)?;
+        let media_type = self.subject.manifest.layer_media_type(compression);
+        let blob = Descriptor { media_type, digest: encoded.digest, size: encoded.size };
+        Ok(NewLayer { blob, diff_id: encoded.diff_id })
+    }
+
+    /// The directories above a new file, as the image has them: a layer that left them out would
+    /// give them default modes where engines keep each layer in a folder of its own.
+    fn write_parents(&self, path: &RootPath, written: &mut Vec<RootPath>, out: &mut Encoder) -> io::Result<()> {
+        let mut parents: Vec<RootPath> = std::iter::successors(path.parent(), RootPath::parent)
+            .filter(|parent| !parent.is_root() && !written.contains(parent))
+            .collect();
+        parents.reverse();
+        for parent in parents {
+            if let Some(inode) = self.subject.inventory.lookup(&parent) {
+                let what = What::Directory { mode: inode.mode, owner: (inode.uid, inode.gid) };
+                self.write_added(&Added { path: &parent, layer: None, what }, out)?;
+                written.push(parent);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_added(&self, added: &Added<'_>, out: &mut Encoder) -> io::Result<()> {
+        match added.what {
+            What::Directory { mode, owner } => {
+                out.write_all(&Head::new(added.path, true, mode, owner, self.date.epoch).to_bytes())
+            }
+            What::File(content) => {
+                let inode = self.subject.inventory.lookup(added.path);
+                let (mode, owner) = inode.map_or((0o644, (0, 0)), |old| (old.mode, (old.uid, old.gid)));
+                let mut head = Head::new(added.path, false, mode, owner, self.date.epoch);
+                head.set_size(content.len() as u64);
+                out.write_all(&head.to_bytes())?;
+                write_content(content, out)
+            }
+        }
+    }
+}
+
+struct Filter<'a> {
+    scene: &'a Scene<'a>,
+    number: usize,
+    spool: &'a Spool,
+    out: Encoder,
+}
+
+impl Filter<'_> {
+    fn run(&mut self, blob: &Descriptor, compression: Compression) -> Result<(), Error> {
+        let layer = self.number + 1;
+        let archive_error = |source| Error::Archive { layer, source };
+        let mut raw = BufReader::with_capacity(1 << 16, self.scene.stage.open(blob)?);
+        let total = self.scene.subject.inventory.layers()[self.number].size;
+        let mut done = 0;
+        {
+            let tar = decoder(compression, &mut raw).map_err(io_error(self.number))?;
+            let mut archive = Archive::new(tar);
+            let layer = u32::try_from(self.number).unwrap_or(u32::MAX);
+            for index in 0.. {
+                let Some(member) = archive.next().map_err(archive_error)? else { break };
+                done += member.stored;
+                let event = Event { task: Task::Rewrite, layer: self.number, done: done.min(total), total };
+                self.scene.progress.event(&event);
+                self.member(EntryId { layer, index }, member, &mut archive).map_err(io_error(self.number))?;
+            }
+            archive.finish().map_err(io_error(self.number))?;
+        }
+        // The blob is checked against its digest at its end.
+        io::copy(&mut raw, &mut io::sink()).map_err(io_error(self.number))?;
+        self.scene.progress.event(&Event { task: Task::Rewrite, layer: self.number, done: total, total });
+        Ok(())
+    }
+
+    fn member<R: Read>(&mut self, id: EntryId, mut member: Member, archive: &mut Archive<R>) -> io::Result<()> {
+        let Some(fate) = self.scene.fates.of(id) else {
+            self.out.write_all(&member.head.to_bytes())?;
+            return copy_content(archive, &mut self.out, member.stored);
+        };
+        if fate.dropped {
+            return if self.scene.fates.wanted.contains(&id) { self.spool(id, member, archive) } else { Ok(()) };
+        }
+        if let Some(from) = fate.carries {
+            return self.carry(&member, from, fate);
+        }
+        edit(&mut member.head, fate);
+        match fate.content {
+            Some(content) => {
+                member.head.set_size(content.len() as u64);
+                self.out.write_all(&member.head.to_bytes())?;
+                write_content(content, &mut self.out)
+            }
+            None => {
+                self.out.write_all(&member.head.to_bytes())?;
+                copy_content(archive, &mut self.out, member.stored)
+            }
+        }
+    }
+
+    /// Puts a file aside whose bytes another name takes over.
+    fn spool<R: Read>(&self, id: EntryId, member: Member, archive: &mut Archive<R>) -> io::Result<()> {
+        let mut file = tempfile::tempfile_in(self.scene.stage.folder())?;
+        copy_plain(archive, &mut file)?;
+        self.spool.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (member, file));
+        Ok(())
+    }
+
+    /// Writes a hardlink as the regular file whose name went.
+    fn carry(&mut self, link: &Member, from: EntryId, fate: &Fate<'_>) -> io::Result<()> {
+        let spooled = self.spool.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&from);
+        let (file, mut content) =
+            spooled.ok_or_else(|| io::Error::other("a carried file was not put aside"))?;
+        let mut head = file.head.carried_by(link);
+        edit(&mut head, fate);
+        self.out.write_all(&head.to_bytes())?;
+        content.rewind()?;
+        io::copy(&mut content, &mut self.out)?;
+        self.out.write_all(zero_blocks(file.stored))
+    }
+}
+
+fn edit(head: &mut Head, fate: &Fate<'_>) {
+    if fate.clear != 0 {
+        head.clear_mode(fate.clear);
+    }
+    if fate.clear_capability {
+        head.clear_capability();
+    }
+    if let Some(target) = fate.target {
+        head.set_link(target);
+    }
+}
+
+fn copy_content<R: Read>(archive: &mut Archive<R>, out: &mut Encoder, size: u64) -> io::Result<()> {
+    copy_plain(archive, out)?;
+    out.write_all(zero_blocks(size))
+}
+
+fn copy_plain<R: Read>(archive: &mut Archive<R>, out: &mut impl Write) -> io::Result<()> {
+    let mut buffer = [0; 1 << 15];
+    loop {
+        let count = archive.read_content(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        out.write_all(&buffer[..count])?;
+    }
+}
+
+fn write_content(content: &[u8], out: &mut Encoder) -> io::Result<()> {
+    out.write_all(content)?;
+    out.write_all(zero_blocks(content.len() as u64))
+}
+
+fn io_error(number: usize) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { layer: number + 1, source }
+}

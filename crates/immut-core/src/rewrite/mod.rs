@@ -1,0 +1,175 @@
+//! From a settled plan to the new image in the stage.
+//!
+//! It knows no rules: every difference between input and output is a [`Step`](crate::plan::Step) of
+//! the plan. Layers without a hit keep their blob; the others are read from the stage, filtered and
+//! encoded anew, in one stream each.
+
+mod config;
+mod encode;
+mod fates;
+mod layer;
+
+use std::io;
+
+use fates::Fates;
+
+use crate::archive;
+use crate::image::{Descriptor, Manifest, RawManifest, RuntimeConfig};
+use crate::name::Digest;
+use crate::parallel::in_parallel;
+use crate::plan::SettledPlan;
+use crate::progress::Progress;
+use crate::rules::Subject;
+use crate::store::{self, Layout};
+
+/// Why a layer could not be written anew.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stage.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The image that came out cannot be read back.
+    #[error(transparent)]
+    Image(#[from] crate::image::Error),
+    /// A layer could not be read or written.
+    #[error("rewrite layer {layer}: {source}")]
+    Io {
+        /// Counted from 1.
+        layer: usize,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A layer's archive is broken, although it was read before.
+    #[error("rewrite layer {layer}, {source}")]
+    Archive {
+        /// Counted from 1.
+        layer: usize,
+        /// Which entry, and why.
+        source: archive::Error,
+    },
+}
+
+/// How the new image is made.
+#[derive(Clone, Copy)]
+pub struct Making<'a> {
+    /// Seconds since 1970 for what is new, from `SOURCE_DATE_EPOCH`; else the image's own date.
+    pub epoch: Option<u64>,
+    /// The source's name for `org.opencontainers.image.base.name`.
+    pub source_name: Option<&'a str>,
+    /// Layers that are written at the same time; at least 1.
+    pub jobs: usize,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
+}
+
+impl std::fmt::Debug for Making<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Making").field("epoch", &self.epoch).field("jobs", &self.jobs).finish()
+    }
+}
+
+/// A new image in the stage, before it is published.
+#[derive(Debug, Clone)]
+pub struct Rewritten {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its config.
+    pub config: RuntimeConfig,
+    /// What became of each layer of the input, in order.
+    pub layers: Vec<LayerOutcome>,
+}
+
+/// What became of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerOutcome {
+    /// It is the same blob.
+    Untouched,
+    /// It was written anew.
+    Rewritten(Descriptor),
+    /// It was left out.
+    Dropped,
+}
+
+/// A layer of the new image.
+struct NewLayer {
+    blob: Descriptor,
+    diff_id: Digest,
+}
+
+/// Makes the new image in the stage. An empty plan gives the same image.
+pub fn rewrite(
+    subject: &Subject<'_>,
+    plan: &SettledPlan,
+    stage: &Layout,
+    making: Making<'_>,
+) -> Result<Rewritten, Error> {
+    let plan = plan.plan();
+    let layers = subject.manifest.layers().len();
+    if plan.is_empty() {
+        let (manifest, config) = (subject.manifest.clone(), subject.config.clone());
+        return Ok(Rewritten { manifest, config, layers: vec![LayerOutcome::Untouched; layers] });
+    }
+    let fates = Fates::new(subject.inventory, plan);
+    let date = config::Date::of(subject.config, making.epoch);
+    let scene = layer::Scene { subject, fates: &fates, stage, date: &date, progress: making.progress };
+    // A carried file's bytes come from an earlier layer, so then one goes after the other.
+    let jobs = if fates.carries() { 1 } else { making.jobs };
+    let spool = layer::Spool::default();
+    let new = in_parallel(layers, jobs, |number| scene.layer(number, &spool))?;
+    let top = scene.top_layer()?;
+    let outcomes: Vec<LayerOutcome> = new.iter().enumerate().map(|(n, one)| outcome(subject, n, one.as_ref())).collect();
+    let kept: Vec<NewLayer> = new.into_iter().flatten().chain(top).collect();
+    let edited = config::edit(subject.config, plan, &kept, &outcomes, &date);
+    let bytes = edited.to_bytes();
+    let config_blob = stage.add(&subject.manifest.config().media_type, &bytes)?;
+    let raw = manifest(subject.manifest, &config_blob, &kept, &outcomes, making.source_name);
+    let manifest = Manifest::parse(raw)?;
+    Ok(Rewritten { manifest, config: edited, layers: outcomes })
+}
+
+fn outcome(subject: &Subject<'_>, number: usize, new: Option<&NewLayer>) -> LayerOutcome {
+    match new {
+        None => LayerOutcome::Dropped,
+        Some(new) if new.blob == subject.manifest.layers()[number] => LayerOutcome::Untouched,
+        Some(new) => LayerOutcome::Rewritten(new.blob.clone()),
+    }
+}
+
+/// The new manifest: the old one with its config and layers replaced. Annotations of a rewritten
+/// layer (tables of contents of eStargz and zstd:chunked) are no longer true and go.
+fn manifest(
+    old: &Manifest,
+    config: &Descriptor,
+    layers: &[NewLayer],
+    outcomes: &[LayerOutcome],
+    source_name: Option<&str>,
+) -> RawManifest {
+    let mut json = old.json().clone();
+    json["config"] = serde_json::json!(config);
+    let old_lines = json["layers"].as_array().cloned().unwrap_or_default();
+    let mut lines: Vec<serde_json::Value> = Vec::new();
+    let mut new = layers.iter();
+    for (line, outcome) in old_lines.into_iter().zip(outcomes) {
+        match outcome {
+            LayerOutcome::Untouched => lines.extend(new.next().map(|_| line)),
+            LayerOutcome::Rewritten(_) => lines.extend(new.next().map(|one| serde_json::json!(one.blob))),
+            LayerOutcome::Dropped => {}
+        }
+    }
+    lines.extend(new.map(|one| serde_json::json!(one.blob)));
+    json["layers"] = lines.into();
+    if old.family() == crate::image::Family::Oci {
+        if !json["annotations"].is_object() {
+            json["annotations"] = serde_json::json!({});
+        }
+        json["annotations"]["org.opencontainers.image.base.digest"] = old.digest().to_string().into();
+        if let Some(name) = source_name {
+            json["annotations"]["org.opencontainers.image.base.name"] = name.into();
+        }
+    }
+    RawManifest { media_type: old.raw().media_type.clone(), bytes: json.to_string().into_bytes() }
+}
+
+#[cfg(test)]
+mod tests;
