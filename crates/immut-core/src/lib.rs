@@ -5,3 +5,4 @@ pub mod image;
 pub mod name;
 pub mod path;
 pub mod store;
+pub mod trust;
