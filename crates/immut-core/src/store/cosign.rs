@@ -39,8 +39,14 @@ pub(super) fn arrange(lines: &mut [Value], image: &Digest) {
     if !signed || !lines.iter().any(is_image) {
         return;
     }
+    let saved_here = is_marked(lines, image);
+    let named: Vec<_> = lines.iter().filter_map(|line| signature_kind(line, image)).collect();
     for line in lines {
-        let kind = if is_image(line) { image_kind(line) } else { signature_kind(line, image) };
+        let saved = saved_kind(line).filter(|kind| saved_here && !named.contains(kind));
+        let kind = match is_image(line) {
+            true => Some(image_kind(line)),
+            false => signature_kind(line, image).or(saved),
+        };
         match kind {
             Some(kind) => mark(line, kind),
             None => unmark(line),
@@ -99,10 +105,17 @@ fn about(line: &Value) -> Option<Digest> {
     subject(line["annotations"][REF_NAME].as_str())
 }
 
-fn image_kind(line: &Value) -> Option<&'static str> {
+fn image_kind(line: &Value) -> &'static str {
     let kind = line["mediaType"].as_str().unwrap_or_default();
     let index = [media_type::OCI_INDEX, media_type::DOCKER_LIST].contains(&kind);
-    Some(if index { IMAGE_INDEX } else { IMAGE })
+    if index { IMAGE_INDEX } else { IMAGE }
+}
+
+/// The mark of a line without a name, as `cosign save` writes it.
+fn saved_kind(line: &Value) -> Option<&'static str> {
+    let annotations = &line["annotations"];
+    let unnamed = annotations[REF_NAME].is_null();
+    [SIGNATURES, ATTESTATIONS].into_iter().find(|kind| unnamed && annotations[KIND] == **kind)
 }
 
 fn signature_kind(line: &Value, image: &Digest) -> Option<&'static str> {
@@ -130,7 +143,8 @@ fn mark(line: &mut Value, kind: &str) {
 /// Takes cosign's mark off a line; other annotations stay.
 fn unmark(line: &mut Value) {
     let marked = line["annotations"][KIND].as_str().is_some_and(|kind| kind.starts_with(PREFIX));
-    if let Some(annotations) = line["annotations"].as_object_mut().filter(|_| marked) {
+    let annotations = line.get_mut("annotations").and_then(Value::as_object_mut);
+    if let Some(annotations) = annotations.filter(|_| marked) {
         annotations.remove(KIND);
     }
 }
@@ -183,12 +197,8 @@ mod tests {
         let mut lines = vec![line(A, "a"), line(A, &tag(A)), line(B, "b"), line(B, &tag(B))];
         arrange(&mut lines, &A.parse().expect("a digest"));
         arrange(&mut lines, &B.parse().expect("a digest"));
-        let expected = [
-            ("a", None),
-            ("b", Some(IMAGE)),
-            (&tag(A), None),
-            (&tag(B), Some(SIGNATURES)),
-        ];
+        let expected =
+            [("a", None), ("b", Some(IMAGE)), (&tag(A), None), (&tag(B), Some(SIGNATURES))];
         assert_eq!(kinds(&lines), expected);
     }
 

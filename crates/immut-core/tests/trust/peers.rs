@@ -20,6 +20,18 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// A folder of the fixtures, from `${IMMUT_FIXTURES:-<workspace>/../shared/fixtures}`.
+pub(crate) fn fixtures(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("IMMUT_FIXTURES")
+        .map_or_else(|| workspace().join("../shared/fixtures"), PathBuf::from)
+        .join(name);
+    if !folder.is_dir() {
+        missing(&format!("the fixture folder {}", folder.display()));
+        return None;
+    }
+    Some(folder)
+}
+
 /// Says that something the test needs is not there.
 pub(crate) fn missing(name: &str) {
     assert!(

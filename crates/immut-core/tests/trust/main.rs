@@ -1,0 +1,8 @@
+//! The trust room from outside: keys, signatures in layouts, and the real cosign as judge.
+
+mod cosign;
+mod keys;
+mod peers;
+mod registry;
+mod scene;
+mod signatures;
