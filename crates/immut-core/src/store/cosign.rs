@@ -43,9 +43,10 @@ pub(super) fn arrange(lines: &mut [Value], image: &Digest) {
     let named: Vec<_> = lines.iter().filter_map(|line| signature_kind(line, image)).collect();
     for line in lines {
         let saved = saved_kind(line).filter(|kind| saved_here && !named.contains(kind));
-        let kind = match is_image(line) {
-            true => Some(image_kind(line)),
-            false => signature_kind(line, image).or(saved),
+        let kind = if is_image(line) {
+            Some(image_kind(line))
+        } else {
+            signature_kind(line, image).or(saved)
         };
         match kind {
             Some(kind) => mark(line, kind),

@@ -98,7 +98,7 @@ fn key_block(place: &KeySource, text: &str) -> Result<Pem, Error> {
     key.ok_or_else(|| no_key("there is no PEM text (-----BEGIN ...) in it"))
 }
 
-/// Opens an encrypted key of cosign: JSON with scrypt's parameters and a NaCl secretbox (the
+/// Opens an encrypted key of cosign: JSON with scrypt's parameters and a `NaCl` secretbox (the
 /// package `encrypted` of go-tuf and go-securesystemslib).
 ///
 /// The shape is checked first, so that a failure to open means the password.

@@ -148,10 +148,10 @@ fn docker_reference(repository: &Repository) -> String {
 fn parse(tag: &str, manifest: &RawManifest) -> Result<Value, Error> {
     let bad = |reason| Error::SignatureTag { tag: tag.to_owned(), reason };
     let json: Value = serde_json::from_slice(&manifest.bytes).map_err(|_| bad("it is no JSON"))?;
-    match json["layers"].is_array() && json["config"].is_object() {
-        true => Ok(json),
-        false => Err(bad("it has no config and layers")),
+    if json["layers"].is_array() && json["config"].is_object() {
+        return Ok(json);
     }
+    Err(bad("it has no config and layers"))
 }
 
 /// The config of a signature manifest with one more layer, as a descriptor.
@@ -166,14 +166,15 @@ fn config(old: &Value, layer: &Digest, to: &dyn Sink) -> Result<Value, Error> {
             "rootfs": { "type": "layers", "diff_ids": [] }, "config": {},
         }),
     };
-    let listed = config["rootfs"]["diff_ids"].is_array() && config["history"].is_array();
-    if !listed {
+    if !config["rootfs"]["diff_ids"].is_array() || !config["history"].is_array() {
         return Ok(old.clone());
     }
-    let history = config["history"].as_array_mut();
-    history.into_iter().for_each(|lines| lines.push(json!({ "created": YEAR_1 })));
-    let diff_ids = config["rootfs"]["diff_ids"].as_array_mut();
-    diff_ids.into_iter().for_each(|ids| ids.push(json!(layer)));
+    if let Some(history) = config["history"].as_array_mut() {
+        history.push(json!({ "created": YEAR_1 }));
+    }
+    if let Some(diff_ids) = config["rootfs"]["diff_ids"].as_array_mut() {
+        diff_ids.push(json!(layer));
+    }
     let kind = old["mediaType"].as_str().unwrap_or(media_type::OCI_CONFIG);
     let blob = bundle::put(to, kind, config.to_string().as_bytes())?;
     Ok(json!({ "mediaType": blob.media_type, "size": blob.size, "digest": blob.digest }))

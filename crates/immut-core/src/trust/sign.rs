@@ -138,14 +138,11 @@ fn platforms(
 ) -> Result<(), Error> {
     for entry in index.entries().iter().filter(|entry| is_platform(entry)) {
         let digest = entry.descriptor.digest;
-        let nested = matches!(
-            entry.descriptor.media_type.as_str(),
-            media_type::OCI_INDEX | media_type::DOCKER_LIST
-        );
-        if nested && depth < MAX_DEPTH {
-            if let Image::Index(inner) = Image::parse(to.manifest(&digest)?)? {
-                platforms(&inner, to, depth + 1, into)?;
-            }
+        if INDEXES.contains(&entry.descriptor.media_type.as_str())
+            && depth < MAX_DEPTH
+            && let Image::Index(inner) = Image::parse(to.manifest(&digest)?)?
+        {
+            platforms(&inner, to, depth + 1, into)?;
         }
         if !into.contains(&digest) {
             into.push(digest);
@@ -155,16 +152,9 @@ fn platforms(
 }
 
 fn is_platform(entry: &IndexEntry) -> bool {
-    let known = [
-        media_type::OCI_MANIFEST,
-        media_type::DOCKER_MANIFEST,
-        media_type::OCI_INDEX,
-        media_type::DOCKER_LIST,
-    ];
-    let unknown_platform = entry.platform.as_ref().is_some_and(|p| p.os == "unknown");
-    entry.attests.is_none()
-        && !unknown_platform
-        && known.contains(&entry.descriptor.media_type.as_str())
+    let kind = entry.descriptor.media_type.as_str();
+    let unknown = entry.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+    entry.attests.is_none() && !unknown && (MANIFESTS.contains(&kind) || INDEXES.contains(&kind))
 }
 
 fn sign_bundle(
@@ -229,3 +219,19 @@ const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(150);
 /// Indexes within indexes are rare, and never deep.
 const MAX_DEPTH: usize = 4;
+const MANIFESTS: [&str; 2] = [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
+const INDEXES: [&str; 2] = [media_type::OCI_INDEX, media_type::DOCKER_LIST];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epoch_is_seconds_and_nothing_else() {
+        let time = epoch("1795324175\n").expect("a time");
+        assert_eq!(time, SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_324_175));
+        for bad in ["", "-1", "1.5", "2026-11-22", "999999999999"] {
+            assert!(matches!(epoch(bad), Err(Error::Epoch(_))), "{bad:?}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::peers;
 
 fn load(text: &str, password: Option<&str>) -> Result<LocalKey, Error> {
     let text = KeyText::new(KeySource::File("test.key".into()), text);
-    text.private_key(password.map(|password| Password::new(password)).as_ref())
+    text.private_key(password.map(Password::new).as_ref())
 }
 
 fn works(key: &LocalKey, name: &str) {
@@ -42,7 +42,7 @@ fn keys_of_cosign_and_sigstore_load() {
     ] {
         let text = KeySource::File(folder.join(file)).read().expect(file);
         assert_eq!(text.needs_password(), encrypted, "{file}");
-        let password = password.map(|password| Password::new(password));
+        let password = password.map(Password::new);
         let key = text.private_key(password.as_ref());
         works(&key.unwrap_or_else(|error| panic!("{error}")), file);
         if encrypted {

@@ -33,6 +33,7 @@ pub(crate) fn fixtures(name: &str) -> Option<PathBuf> {
 }
 
 /// Says that something the test needs is not there.
+#[expect(clippy::print_stderr, reason = "a test never passes silently without what it needs")]
 pub(crate) fn missing(name: &str) {
     assert!(
         std::env::var_os("IMMUT_PEERS_REQUIRED").is_none_or(|required| required != "1"),

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use immut_core::name::PinnedRef;
-use immut_core::store::Source;
-use immut_core::trust::{Format, Options, Transport, sign, verify_command};
+use immut_core::store::Layout;
+use immut_core::trust::{Error, Format, Options, Outcome, Transport, sign, verify, verify_command};
 use serde_json::Value;
 
 use crate::peers;
@@ -116,18 +116,12 @@ fn cosign_verifies_in_a_registry_what_immut_signed() {
         ("cosign3", &bundle, "test/bundle"),
     ] {
         let Some(cosign) = peers::find(name) else { continue };
-        let repository = format!("{}/{repository}", registry.address);
-        for image in scene.layout().names().expect("names") {
-            if image.0.starts_with("sha256-") || scene.image != image.1.digest {
-                continue;
-            }
-            for transport in [Transport::Trusted, Transport::Http, Transport::AnyCertificate] {
-                let image: PinnedRef =
-                    format!("{repository}@{}", image.1.digest).parse().expect("a name");
-                let command = verify_command(&image, &scene.path("key.pub"), transport);
-                let command = command.replacen("cosign", text(&cosign), 1);
-                peers::must(Path::new("/bin/sh"), &["-c", &command]);
-            }
+        let image = format!("{}/{repository}@{}", registry.address, scene.image);
+        let image: PinnedRef = image.parse().expect("a name");
+        for transport in [Transport::Trusted, Transport::Http, Transport::AnyCertificate] {
+            let command = verify_command(&image, &scene.path("key.pub"), transport);
+            let command = command.replacen("cosign", text(&cosign), 1);
+            peers::must(Path::new("/bin/sh"), &["-c", &command]);
         }
     }
 }
@@ -147,3 +141,41 @@ fn cosign_loads_a_signed_layout_into_a_registry() {
     let command = command.replacen("cosign", text(&cosign), 1);
     peers::must(Path::new("/bin/sh"), &["-c", &command]);
 }
+
+/// What the real cosign signs in a registry and saves to a folder, immut verifies.
+#[test]
+fn immut_verifies_what_cosign_signed() {
+    let Some(skopeo) = peers::find("skopeo") else { return };
+    for name in ["cosign2", "cosign3"] {
+        let Some(cosign) = peers::find(name) else { continue };
+        let Some(registry) = Registry::start() else { return };
+        let scene = Scene::demo();
+        let from = format!("oci:{}:demo", text(&scene.path("image")));
+        let to = format!("docker://{}/test/theirs:1", registry.address);
+        peers::must(&skopeo, &["copy", "--quiet", "--dest-tls-verify=false", &from, &to]);
+        let image = format!("{}/test/theirs@{}", registry.address, scene.image);
+        let (key, settings) = (scene.path("key.key"), scene.path("signing.json"));
+        // No certificate authority, no log, no timestamps: a key is all there is.
+        fs::write(&settings, SIGNING_CONFIG).expect("written");
+        let offline = match name {
+            "cosign2" => vec!["--tlog-upload=false"],
+            _ => vec!["--signing-config", text(&settings)],
+        };
+        let start = ["sign", "--yes", "--key", text(&key)];
+        peers::must(&cosign, &[&start[..], &offline, &[image.as_str()]].concat());
+        let saved = scene.path("saved");
+        peers::must(&cosign, &["save", "--dir", text(&saved), &image]);
+        let saved = Layout::open(&saved).expect("a layout");
+        let verified = verify(&saved, &scene.image, &scene.public_key()).expect(name);
+        assert_eq!((verified.found().len(), verified.rejected().len()), (1, 0), "{name}");
+        let other = Scene::demo().public_key();
+        let error = verify(&saved, &scene.image, &other).expect_err(name);
+        assert!(matches!(error, Error::OtherKeys { .. }), "{name}: {error}");
+        // It is signed by this key already: nothing is to be done for that format.
+        let signed = sign(&scene.image, &saved, &scene.key(), &Options::default()).expect("signed");
+        let there = signed.outcomes.iter().filter(|(_, o)| *o == Outcome::AlreadyThere).count();
+        assert_eq!(there, 1, "{name}");
+    }
+}
+
+const SIGNING_CONFIG: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::peers;
 
+pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
 /// The layout `image`, the keys `key.key` and `key.pub`, and the digest that is signed.
 pub(crate) struct Scene {
     folder: tempfile::TempDir,
