@@ -67,6 +67,17 @@ fn public_keys_load_and_are_no_private_keys() {
     }
 }
 
+/// Its password is not known here: it must be recognised, and the password blamed.
+#[test]
+fn a_key_of_cosign_2_asks_for_its_password() {
+    let Some(folder) = peers::fixtures("6-sigstore/cosign/keys") else { return };
+    let text = KeySource::File(folder.join("cosign-test.key")).read().expect("read");
+    assert!(text.needs_password());
+    assert!(matches!(text.private_key(None), Err(Error::NoPassword(_))));
+    let wrong = text.private_key(Some(&Password::new("surely not"))).expect_err("wrong");
+    assert!(matches!(wrong, Error::WrongPassword(_)), "{wrong}");
+}
+
 #[test]
 fn a_sec1_key_is_wrapped() {
     let sec1 = |curve: &[u8]| {

@@ -152,7 +152,10 @@ fn immut_verifies_what_cosign_signed() {
         let scene = Scene::demo();
         let from = format!("oci:{}:demo", text(&scene.path("image")));
         let to = format!("docker://{}/test/theirs:1", registry.address);
-        peers::must(&skopeo, &["copy", "--quiet", "--dest-tls-verify=false", &from, &to]);
+        peers::must(
+            &skopeo,
+            &["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", &from, &to],
+        );
         let image = format!("{}/test/theirs@{}", registry.address, scene.image);
         let (key, settings) = (scene.path("key.key"), scene.path("signing.json"));
         // No certificate authority, no log, no timestamps: a key is all there is.

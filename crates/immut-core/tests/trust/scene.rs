@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use immut_core::image::{Descriptor, RawManifest, media_type};
 use immut_core::name::Digest;
-use immut_core::store::{Layout, Sink, Source, copy};
+use immut_core::store::{Layout, Sink, Source};
 use immut_core::trust::{
     KeyPair, KeySource, LocalKey, Options, Password, PublicKey, Signed, sign_all,
 };
 use serde_json::{Value, json};
-
-use crate::peers;
 
 pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
@@ -21,26 +19,25 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// The demo image, named `demo`.
+    /// A small image, named `demo`.
     pub(crate) fn demo() -> Self {
         let scene = Self::unnamed();
         scene.name("demo");
         scene
     }
 
-    /// The demo image, in no line of `index.json`.
+    /// The small image, in no line of `index.json`.
     pub(crate) fn unnamed() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let from = Layout::open(&peers::workspace().join("testdata/demo")).expect("the demo");
-        let to = Layout::create(&folder.path().join("image")).expect("a layout");
-        let image = from.tagged("demo").expect("read").expect("demo").descriptor().digest;
-        copy(&image, &from, &to).expect("copied");
+        let layout = Layout::create(&folder.path().join("image")).expect("a layout");
+        let image = small_image(&layout);
+        layout.put_manifest(&image).expect("written");
         let pair = KeyPair::generate(&Password::new("pw")).expect("a key");
         pair.write(&folder.path().join("key")).expect("written");
-        Self { folder, image }
+        Self { folder, image: image.descriptor().digest }
     }
 
-    /// An index with the demo image, another platform, and an attestation manifest.
+    /// An index with the image, another platform, and an attestation manifest.
     pub(crate) fn index() -> Self {
         let mut scene = Self::demo();
         let other = scene.changed_image("other");
@@ -65,7 +62,7 @@ impl Scene {
         scene
     }
 
-    /// The demo image with another annotation, under `name`.
+    /// The image with another annotation, under `name`.
     pub(crate) fn changed_image(&self, name: &str) -> Digest {
         let layout = self.layout();
         let demo = layout.tagged("demo").expect("read").expect("demo");
@@ -167,4 +164,18 @@ pub(crate) fn public_key(path: &Path) -> PublicKey {
 
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
+}
+
+/// One layer, an empty archive, for linux/amd64.
+fn small_image(layout: &Layout) -> RawManifest {
+    let layer = layout.add(media_type::OCI_LAYER, &[0; 1024]).expect("written");
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": { "Cmd": ["/app"] },
+        "rootfs": { "type": "layers", "diff_ids": [layer.digest] },
+    });
+    let config = layout.add(media_type::OCI_CONFIG, config.to_string().as_bytes());
+    RawManifest::from_json(&json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
+        "config": config.expect("written"), "layers": [layer],
+    }))
 }

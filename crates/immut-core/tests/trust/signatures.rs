@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use immut_core::image::RawManifest;
 use immut_core::store::{Sink, Source};
 use immut_core::trust::{Error, Format, Options, Outcome, Reason, Signer, sign, verify};
@@ -134,6 +135,39 @@ fn legacy_signatures_that_were_changed_do_not_count() {
     }
 }
 
+/// The key may sign other things than images in the same format.
+#[test]
+fn a_legacy_payload_that_is_no_image_signature_does_not_count() {
+    let scene = Scene::demo();
+    let good = json!({
+        "critical": {
+            "identity": { "docker-reference": "" },
+            "image": { "docker-manifest-digest": scene.image },
+            "type": "cosign container image signature",
+        },
+        "optional": { "creator": "somebody" },
+    });
+    let signed_as = |payload: &str| {
+        let signature = scene.key().sign(payload.as_bytes()).expect("signed");
+        let layout = scene.layout();
+        let kind = "application/vnd.dev.cosign.simplesigning.v1+json";
+        let mut layer = json!(layout.add(kind, payload.as_bytes()).expect("written"));
+        layer["annotations"] = json!({ SIGNATURE: STANDARD.encode(signature) });
+        let config =
+            layout.add("application/vnd.oci.image.config.v1+json", b"{}").expect("written");
+        let manifest = json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
+        layout.tag(&scene.tag(), &RawManifest::from_json(&manifest)).expect("written");
+        verify(&scene.layout(), &scene.image, &scene.public_key())
+    };
+    signed_as(&good.to_string()).expect("verified");
+    let mut other = good.clone();
+    other["critical"]["type"] = json!("atomic container signature");
+    for payload in [other.to_string(), "null".to_owned(), "no JSON".to_owned()] {
+        let error = signed_as(&payload).expect_err(&payload);
+        assert!(matches!(error, Error::Broken { .. }), "{payload}: {error}");
+    }
+}
+
 #[test]
 fn the_three_refusals_are_three_sentences() {
     let scene = Scene::demo();
@@ -157,7 +191,7 @@ fn the_three_refusals_are_three_sentences() {
 fn an_attestation_by_the_same_key_is_no_signature() {
     let scene = Scene::demo();
     scene.referrer(b"{}", "application/spdx+json", Some(scene.image));
-    let (key, base64) = (scene.key(), base64::engine::general_purpose::STANDARD);
+    let key = scene.key();
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{ "digest": { "sha256": scene.image.hex() } }],
@@ -170,8 +204,8 @@ fn an_attestation_by_the_same_key_is_no_signature() {
         "mediaType": BUNDLE,
         "verificationMaterial": { "publicKey": { "hint": key.public_key().hint() } },
         "dsseEnvelope": {
-            "payload": base64.encode(payload), "payloadType": kind,
-            "signatures": [{ "sig": base64.encode(signature) }],
+            "payload": STANDARD.encode(payload), "payloadType": kind,
+            "signatures": [{ "sig": STANDARD.encode(signature) }],
         },
     });
     scene.referrer(bundle.to_string().as_bytes(), BUNDLE, Some(scene.image));
