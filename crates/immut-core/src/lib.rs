@@ -47,6 +47,7 @@ pub mod rewrite;
 pub mod rules;
 mod select;
 pub mod store;
+pub mod trust;
 pub mod user;
 
 pub use archive::Error as ArchiveError;

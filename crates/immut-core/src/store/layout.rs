@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::{Error, MAX_DOCUMENT, Sink, Source, Verified, fallback_tag};
+use super::{Error, MAX_DOCUMENT, Sink, Source, Verified, cosign, fallback_tag};
 use crate::image::{Descriptor, RawManifest, media_type};
 use crate::name::{Digest, Location};
 
@@ -23,7 +23,8 @@ pub struct Layout {
     index: Mutex<()>,
 }
 
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that names a line of `index.json`.
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 impl Layout {
     /// Opens a layout that is there.
@@ -154,7 +155,26 @@ impl Layout {
             None => {}
         }
         lines.push(line);
+        cosign::arrange(lines, &cosign::subject(name).unwrap_or(descriptor.digest));
         self.write_index(&index)
+    }
+
+    /// What `cosign save` wrote for a tag: it gives its lines no names.
+    fn saved_by_cosign(&self, tag: &str) -> Result<Option<Descriptor>, Error> {
+        let index = self.read_index()?;
+        let lines = index["manifests"].as_array().map_or(&[][..], Vec::as_slice);
+        Ok(cosign::saved(lines, tag))
+    }
+
+    /// The referrers that `cosign save` wrote: it lists them nowhere.
+    fn unlisted(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let index = self.read_index()?;
+        let lines = index["manifests"].as_array().map_or(&[][..], Vec::as_slice);
+        if !cosign::is_marked(lines, digest) {
+            return Ok(Vec::new());
+        }
+        let folder = self.folder.join("blobs/sha256");
+        cosign::referrers(&folder, digest).map_err(io_error("read", &folder))
     }
 
     /// Adds a referrer to the fallback index of its subject.
@@ -175,8 +195,8 @@ impl Source for Layout {
     }
 
     fn tagged(&self, tag: &str) -> Result<Option<RawManifest>, Error> {
-        let names = self.names()?;
-        let Some((_, descriptor)) = names.into_iter().rev().find(|(name, _)| name == tag) else {
+        let named = self.names()?.into_iter().rev().find(|(name, _)| name == tag);
+        let Some(descriptor) = named.map(|(_, found)| found).or(self.saved_by_cosign(tag)?) else {
             return Ok(None);
         };
         let bytes = super::read_small(self, &descriptor)?;
@@ -206,10 +226,15 @@ impl Source for Layout {
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        match self.tagged(&fallback_tag(digest))? {
-            Some(index) => super::referrers::listed(&index),
-            None => Ok(Vec::new()),
-        }
+        let mut found = match self.tagged(&fallback_tag(digest))? {
+            Some(index) => super::referrers::listed(&index)?,
+            None => Vec::new(),
+        };
+        let unlisted = self.unlisted(digest)?;
+        let new = |blob: &Descriptor| !found.iter().any(|listed| listed.digest == blob.digest);
+        let unlisted: Vec<_> = unlisted.into_iter().filter(new).collect();
+        found.extend(unlisted);
+        Ok(found)
     }
 }
 

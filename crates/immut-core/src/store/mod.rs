@@ -3,6 +3,7 @@
 //! Every byte that a source hands out is checked against its digest before its reader says that it
 //! is done: [`Source::open`] gives a reader which fails at its end unless size and digest match.
 
+mod cosign;
 mod layout;
 mod referrers;
 mod verify;
