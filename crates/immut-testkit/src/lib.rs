@@ -1,1 +1,3 @@
-//! Test kit.
+//! What immut's tests share: an in-process [`registry`] with faults.
+
+pub mod registry;

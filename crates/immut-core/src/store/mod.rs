@@ -5,12 +5,14 @@
 
 mod layout;
 mod referrers;
+pub mod registry;
 mod verify;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 pub use layout::Layout;
+pub use registry::{Registry, RegistryOptions};
 pub use verify::Verified;
 
 use crate::image::{self, Descriptor, Image, RawManifest};
@@ -100,6 +102,9 @@ pub enum Error {
         /// The reader's word; a [`Corrupt`] error of a verifying reader is found in it.
         source: io::Error,
     },
+    /// A registry could not be reached, or refused.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// What is named is no image that can be worked on.
     #[error(transparent)]
     Image(#[from] image::Error),
