@@ -120,6 +120,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The error beneath: when the content of one store could not be read while it was written to
+    /// another, that is the first store's.
+    pub fn root(&self) -> &Self {
+        let Self::Read { source, .. } = self else { return self };
+        let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        inner.map_or(self, Self::root)
+    }
+}
+
 /// The largest manifest, index or config that is read, in bytes; registries accept 4 MiB.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 

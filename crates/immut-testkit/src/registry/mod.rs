@@ -77,7 +77,7 @@ pub enum Fault {
     Status(u16, Vec<(&'static str, String)>),
     /// All of the body is announced, this many bytes are sent, then the connection breaks.
     Cut(usize),
-    /// Another body is sent.
+    /// It is answered with success and this body.
     Body(Vec<u8>),
     /// A header is sent instead of the honest one.
     Header(&'static str, String),
@@ -250,9 +250,17 @@ impl Shared {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream);
         let mut writer = stream;
-        while let Some(request) = Request::read(&mut reader)? {
+        loop {
+            let request = match Request::read(&mut reader) {
+                // TLS, say: real servers answer that too.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Response::new(400).write(&mut writer, false);
+                }
+                read => read?,
+            };
+            let Some(request) = request else { return Ok(()) };
             if self.stopped.load(Ordering::SeqCst) {
-                break;
+                return Ok(());
             }
             let response = self.answer(&request);
             lock(&self.log).push(Logged {
@@ -263,7 +271,6 @@ impl Shared {
             });
             response.write(&mut writer, request.method == "HEAD")?;
         }
-        Ok(())
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -278,7 +285,7 @@ impl Shared {
         };
         match fault {
             Some(Fault::Cut(count)) => response.cut = Some(count.min(response.body.len())),
-            Some(Fault::Body(body)) => response.body = body,
+            Some(Fault::Body(body)) => (response.status, response.body) = (200, body),
             Some(Fault::Header(name, value)) => {
                 response.headers.retain(|(own, _)| own != name);
                 response.headers.push((name.to_owned(), value));

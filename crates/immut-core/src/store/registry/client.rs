@@ -230,7 +230,7 @@ impl Client {
     }
 
     /// Sends a call once, and once more with fresh authorization if the registry asks for it.
-    async fn attempt(&self, call: &Call) -> Result<Response, Error> {
+    pub(super) async fn attempt(&self, call: &Call) -> Result<Response, Error> {
         let own = self.transport.owns(&call.url);
         let authorization = if own {
             self.auth.header(&self.transport, &call.step, &call.scopes).await?

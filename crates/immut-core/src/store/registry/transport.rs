@@ -173,7 +173,7 @@ impl Transport {
         let reason = cause(&error);
         let cause = if reason.contains("certificate") {
             Cause::Certificate
-        } else if reason.contains("InvalidContentType") {
+        } else if reason.contains("InvalidContentType") || reason.contains("tls handshake eof") {
             Cause::PlainHttp
         } else if error.is_builder() || (error.is_connect() && !error.is_timeout()) {
             Cause::Absent

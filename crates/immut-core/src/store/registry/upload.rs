@@ -2,6 +2,7 @@
 //! mounted from another repository.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
@@ -68,6 +69,7 @@ impl Client {
     ) -> Result<Url, Error> {
         let mut tried = 0;
         loop {
+            let given = session.is_some();
             let target = match session.take() {
                 Some(session) => session,
                 None => self.start(&blob.digest).await?,
@@ -77,7 +79,11 @@ impl Client {
                 Err(error) => error,
             };
             self.abandon(target).await;
-            let pause = retry::pause(&error, self.backoff, tried).filter(|_| feed.rewinds());
+            // A session that a mount opened long ago may be forgotten by now.
+            let stale = given && error.status() == Some(404);
+            let pause = retry::pause(&error, self.backoff, tried)
+                .or(stale.then_some(Duration::ZERO))
+                .filter(|_| feed.rewinds());
             let Some(pause) = pause else { return Err(error) };
             tracing::debug!(%error, ?pause, "start the upload again");
             tokio::time::sleep(pause).await;
@@ -130,7 +136,7 @@ impl Client {
     /// Gives a session back; the registry would forget it by itself some day.
     pub(super) async fn abandon(&self, session: Url) {
         let call = Call::new("abandon an upload", Method::DELETE, session, self.to_push());
-        if let Err(error) = self.send(&call).await {
+        if let Err(error) = self.attempt(&call).await {
             tracing::debug!(%error, "an upload session is left");
         }
     }

@@ -1,13 +1,19 @@
 //! The registry store against an in-process registry, a second client and the real program.
 
-use std::io::Read;
+mod auth;
+mod faults;
+mod peers;
+mod referrers;
+mod roundtrip;
+mod runtimes;
+
 use std::time::Duration;
 
 use immut_core::image::{Descriptor, RawManifest, media_type};
 use immut_core::name::{Digest, Repository};
 use immut_core::store::registry::{self, Environment};
-use immut_core::store::{Error, Registry, RegistryOptions, Sink, Source, fallback_tag, read_small};
-use immut_testkit::registry::{self as testkit, Auth, Fault, Options};
+use immut_core::store::{Error, Registry, RegistryOptions, Sink};
+use immut_testkit::registry as testkit;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -84,50 +90,4 @@ fn refused(error: &Error) -> (u16, String) {
         Error::Registry(registry::Error::Refused { status, .. }) => (*status, error.to_string()),
         other => panic!("not a refusal: {other:?}"),
     }
-}
-
-#[test]
-fn what_is_pushed_can_be_pulled() {
-    let there = testkit::Registry::start();
-    let registry = connect(&there, "demo/app");
-    for size in [0, 1, 70_000, 5 << 20] {
-        let content = content(size);
-        assert!(!registry.has(&blob(&content)).expect("an answer"));
-        let blob = put(&registry, &content).expect("pushed");
-        assert!(registry.has(&blob).expect("an answer"));
-        let mut read = Vec::new();
-        registry.open(&blob).expect("there").read_to_end(&mut read).expect("verified");
-        assert!(read == content, "{size}");
-    }
-    let manifest = manifest(json!({}));
-    registry.put_manifest(&manifest).expect("pushed");
-    assert_eq!(registry.manifest(&manifest.descriptor().digest).expect("there"), manifest);
-    assert_eq!(registry.tagged("v1").expect("an answer"), None);
-    registry.tag("v1", &manifest).expect("tagged");
-    assert_eq!(registry.tagged("v1").expect("an answer"), Some(manifest));
-}
-
-#[test]
-fn what_is_not_there_is_not_found() {
-    let there = testkit::Registry::start();
-    let registry = connect(&there, "demo/app");
-    let missing = blob(b"missing");
-    assert!(matches!(registry.open(&missing).map(drop), Err(Error::NotFound { .. })));
-    assert!(matches!(registry.manifest(&missing.digest), Err(Error::NotFound { .. })));
-}
-
-#[test]
-fn a_blob_of_another_repository_is_mounted() {
-    let there = testkit::Registry::start();
-    there.add_blob("base/image", b"layer");
-    let registry = connect(&there, "demo/app").mounting_from(repository(&there, "base/image"));
-    assert!(registry.has(&blob(b"layer")).expect("an answer"));
-    assert_eq!(there.blobs("demo/app").len(), 1);
-    assert_eq!(there.count("PATCH", ""), 0);
-    assert_eq!(there.count("POST", "from=base%2Fimage"), 1);
-
-    // The session that a refused mount opens is the one that is used.
-    assert!(!registry.has(&blob(b"other")).expect("an answer"));
-    put(&registry, b"other").expect("pushed");
-    assert_eq!(there.count("POST", ""), 2);
 }
