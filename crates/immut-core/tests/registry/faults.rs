@@ -37,7 +37,7 @@ fn passing_failures_pass() {
     let pushed = put(&registry, b"content").expect("pushed");
     assert!(registry.has(&pushed).expect("an answer"));
     assert_eq!(read_small(&registry, &pushed).expect("pulled"), b"content");
-    let manifest = manifest(json!({}));
+    let manifest = manifest(&json!({}));
     registry.tag("v1", &manifest).expect("tagged");
     assert_eq!(registry.tagged("v1").expect("an answer"), Some(manifest));
 }
@@ -110,7 +110,7 @@ fn wrong_bytes_are_never_believed() {
         let error = read_small(&registry, &honest).expect_err("corrupt");
         assert!(matches!(error.root(), Error::Corrupt { .. }), "{error:?}");
     }
-    let manifest = manifest(json!({}));
+    let manifest = manifest(&json!({}));
     registry.tag("v1", &manifest).expect("tagged");
     there.fail("GET", "/manifests/", 2, Fault::Body(b"{}".to_vec()));
     let by_digest = registry.manifest(&manifest.descriptor().digest);
@@ -122,7 +122,7 @@ fn wrong_bytes_are_never_believed() {
 fn another_digest_than_ours_is_an_error() {
     let there = testkit::Registry::start();
     let registry = connect(&there, "demo/app");
-    let manifest = manifest(json!({}));
+    let manifest = manifest(&json!({}));
     let other = Digest::of(b"other").to_string();
     for announced in [other, "sha256:short".to_owned()] {
         let lie = Fault::Header("Docker-Content-Digest", announced);

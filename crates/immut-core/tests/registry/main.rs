@@ -52,7 +52,7 @@ fn blob(content: &[u8]) -> Descriptor {
 
 /// Bytes that no two blobs share.
 fn content(size: usize) -> Vec<u8> {
-    let mut state = size as u32 | 1;
+    let mut state = u32::try_from(size).unwrap_or(1) | 1;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 17;
@@ -68,7 +68,7 @@ fn put(registry: &Registry, content: &[u8]) -> Result<Descriptor, Error> {
     Ok(blob)
 }
 
-fn manifest(more: Value) -> RawManifest {
+fn manifest(more: &Value) -> RawManifest {
     let empty =
         json!({ "mediaType": media_type::OCI_EMPTY, "digest": Digest::of(b"{}"), "size": 2 });
     let mut json = json!({
@@ -82,7 +82,7 @@ fn manifest(more: Value) -> RawManifest {
 
 fn about(subject: &RawManifest, number: usize) -> RawManifest {
     let subject = json!(subject.descriptor());
-    manifest(json!({ "subject": subject, "annotations": { "number": number.to_string() } }))
+    manifest(&json!({ "subject": subject, "annotations": { "number": number.to_string() } }))
 }
 
 fn refused(error: &Error) -> (u16, String) {

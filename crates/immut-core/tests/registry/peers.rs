@@ -1,15 +1,18 @@
 //! Against programs that nobody here wrote: the distribution project's registry.
 
 use std::fs;
+use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use immut_core::name::Repository;
+use immut_core::image::Descriptor;
+use immut_core::name::{Digest, Repository};
 use immut_core::store::{Registry, RegistryOptions, Sink, Source, read_small};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{about, content, manifest, put, quick};
@@ -73,6 +76,7 @@ impl Drop for DockerRegistry {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn installed(program: &str) -> bool {
     let asked =
         Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -102,7 +106,7 @@ fn docker_registry_keeps_what_we_push() {
     assert!(read_small(&second, &layer).expect("pulled") == large);
     let config = put(&second, b"{}").expect("pushed");
 
-    let image = manifest(json!({ "config": config, "layers": [layer] }));
+    let image = manifest(&json!({ "config": config, "layers": [layer] }));
     second.put_manifest(&image).expect("pushed");
     second.tag("v1", &image).expect("tagged");
     assert_eq!(second.tagged("v1").expect("an answer").as_ref(), Some(&image));
@@ -130,6 +134,40 @@ fn a_certificate_of_our_own_authority_is_trusted_when_it_is_given() {
     let registry = Registry::connect(&elsewhere, &quick()).expect("a client");
     let message = registry.tagged("v1").expect_err("unknown authority").to_string();
     assert!(message.contains("--ca FILE"), "{message}");
+}
+
+/// Memory is counted for a whole process, so this takes one of its own.
+#[test]
+fn memory_does_not_grow_with_blobs() {
+    if !installed("docker-registry") {
+        return;
+    }
+    let ran = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "peers::a_large_blob_in_little_memory", "--ignored"])
+        .output()
+        .expect("run");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by memory_does_not_grow_with_blobs in a process of its own"]
+fn a_large_blob_in_little_memory() {
+    const SIZE: u64 = 128 << 20;
+    let there = DockerRegistry::start(None).expect("it is installed");
+    let registry = Registry::connect(&there.repository("demo/app"), &quick()).expect("a client");
+    let zeros = || io::repeat(0).take(SIZE);
+    let mut hasher = Sha256::new();
+    (0..128).for_each(|_| hasher.update([0; 1 << 20]));
+    let digest = Digest::finish(hasher);
+    let blob = Descriptor { media_type: "application/octet-stream".into(), digest, size: SIZE };
+    registry.put(&blob, &mut zeros()).expect("pushed");
+    let read = io::copy(&mut registry.open(&blob).expect("there"), &mut io::sink());
+    assert_eq!(read.expect("pulled"), SIZE);
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(kilobytes < 64 << 10, "{kilobytes} kB");
 }
 
 /// An authority, and a certificate of it for 127.0.0.1.

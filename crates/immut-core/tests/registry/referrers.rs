@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::thread;
+use std::time::Duration;
 
 use immut_core::image::media_type;
-use immut_core::store::{Error, Sink, Source, fallback_tag};
+use immut_core::store::{Error, Registry, RegistryOptions, Sink, Source, fallback_tag};
 use immut_testkit::registry::{self as testkit, Fault, Options};
 use serde_json::{Value, json};
 
-use super::{about, connect, manifest};
+use super::{about, connect, manifest, quick, repository};
 
 fn native(page: Option<usize>) -> testkit::Registry {
     testkit::Registry::with(Options { native_referrers: true, page, ..Options::default() })
@@ -19,7 +20,7 @@ fn a_registry_that_lists_referrers_is_left_to_it() {
     for page in [None, Some(2)] {
         let there = native(page);
         let registry = connect(&there, "demo/app");
-        let subject = manifest(json!({}));
+        let subject = manifest(&json!({}));
         let all: BTreeSet<_> = (0..5)
             .map(|number| {
                 let referrer = about(&subject, number);
@@ -39,7 +40,7 @@ fn pages_on_another_host_are_refused() {
     let registry = connect(&there, "demo/app");
     let link = "<http://127.0.0.1:1/v2/x>; rel=\"next\"".to_owned();
     there.fail("GET", "/referrers/", 1, Fault::Header("Link", link));
-    let error = registry.referrers(&manifest(json!({})).descriptor().digest).expect_err("refused");
+    let error = registry.referrers(&manifest(&json!({})).descriptor().digest).expect_err("refused");
     assert!(error.to_string().contains("another host"), "{error}");
 }
 
@@ -48,7 +49,7 @@ fn pages_without_end_end() {
     let there = native(None);
     let registry = connect(&there, "demo/app");
     there.fail("GET", "/referrers/", 999, Fault::Header("Link", "<?a=b>; rel=next".to_owned()));
-    let error = registry.referrers(&manifest(json!({})).descriptor().digest).expect_err("endless");
+    let error = registry.referrers(&manifest(&json!({})).descriptor().digest).expect_err("endless");
     assert!(error.to_string().contains("too many pages"), "{error}");
 }
 
@@ -56,7 +57,7 @@ fn pages_without_end_end() {
 fn the_fallback_index_keeps_foreign_lines() {
     let there = testkit::Registry::start();
     let registry = connect(&there, "demo/app");
-    let subject = manifest(json!({}));
+    let subject = manifest(&json!({}));
     let tag = fallback_tag(&subject.descriptor().digest);
     let foreign = json!({
         "mediaType": "application/vnd.example+json", "size": 3, "x-unknown": [1],
@@ -85,7 +86,7 @@ fn the_fallback_index_keeps_foreign_lines() {
 fn what_cannot_be_read_is_never_overwritten() {
     let there = testkit::Registry::start();
     let registry = connect(&there, "demo/app");
-    let subject = manifest(json!({}));
+    let subject = manifest(&json!({}));
     let tag = fallback_tag(&subject.descriptor().digest);
     let refuse = |fault: Fault| {
         there.fail("GET", &tag, 1, fault);
@@ -96,7 +97,7 @@ fn what_cannot_be_read_is_never_overwritten() {
         refuse(Fault::Status(status, vec![]));
     }
     refuse(Fault::Body(b"<html>".to_vec()));
-    there.add_manifest("demo/app", &tag, media_type::OCI_MANIFEST, &manifest(json!({})).bytes);
+    there.add_manifest("demo/app", &tag, media_type::OCI_MANIFEST, &manifest(&json!({})).bytes);
     let error = registry.put_manifest(&about(&subject, 1)).expect_err("an image, no index");
     assert!(matches!(error, Error::Image(_)), "{error:?}");
 }
@@ -105,7 +106,7 @@ fn what_cannot_be_read_is_never_overwritten() {
 fn a_line_that_is_lost_is_written_again() {
     let there = testkit::Registry::start();
     let registry = connect(&there, "demo/app");
-    let subject = manifest(json!({}));
+    let subject = manifest(&json!({}));
     let digest = subject.descriptor().digest;
     there.fail("PUT", &fallback_tag(&digest), 2, Fault::Lose);
     registry.put_manifest(&about(&subject, 1)).expect("pushed");
@@ -119,10 +120,13 @@ fn a_line_that_is_lost_is_written_again() {
 #[test]
 fn writers_at_the_same_time_lose_nothing() {
     let there = testkit::Registry::start();
-    let subject = manifest(json!({}));
+    let subject = manifest(&json!({}));
     thread::scope(|scope| {
+        // A pause long enough for the slowest of them to have written what it read before.
+        let options = RegistryOptions { backoff: Duration::from_millis(200), ..quick() };
         for number in 0..3 {
-            let registry = connect(&there, "demo/app");
+            let registry = Registry::connect(&repository(&there, "demo/app"), &options);
+            let registry = registry.expect("a client");
             let referrer = about(&subject, number);
             scope.spawn(move || registry.put_manifest(&referrer).expect("pushed"));
         }

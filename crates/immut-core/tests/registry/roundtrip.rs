@@ -24,7 +24,7 @@ fn what_is_pushed_can_be_pulled() {
         registry.open(&blob).expect("there").read_to_end(&mut read).expect("verified");
         assert!(read == content, "{size}");
     }
-    let manifest = manifest(json!({}));
+    let manifest = manifest(&json!({}));
     registry.put_manifest(&manifest).expect("pushed");
     assert_eq!(registry.manifest(&manifest.descriptor().digest).expect("there"), manifest);
     assert_eq!(registry.tagged("v1").expect("an answer"), None);
@@ -67,7 +67,7 @@ fn registries_that_answer_without_locations_and_digests_do() {
     let there = testkit::Registry::with(Options { no_location: true, ..Options::default() });
     let registry = connect(&there, "demo/app");
     let blob = put(&registry, b"content").expect("pushed");
-    let manifest = manifest(json!({ "config": blob }));
+    let manifest = manifest(&json!({ "config": blob }));
     registry.put_manifest(&manifest).expect("pushed");
     registry.tag("v1", &manifest).expect("tagged");
     assert_eq!(registry.tagged("v1").expect("an answer"), Some(manifest));
@@ -80,7 +80,7 @@ async fn another_client_pulls_what_we_pushed() {
     let registry = connect(&there, "demo/app");
     let layer = put(&registry, b"layer").expect("pushed");
     let config = put(&registry, b"{}").expect("pushed");
-    let manifest = manifest(json!({ "config": config, "layers": [layer] }));
+    let manifest = manifest(&json!({ "config": config, "layers": [layer] }));
     registry.put_manifest(&manifest).expect("pushed");
     registry.tag("v1", &manifest).expect("tagged");
 

@@ -59,6 +59,18 @@ fn a_reader_may_be_left_unread() {
     assert!(!registry.has(&blob(b"x")).expect("an answer"));
 }
 
+/// An image of nothing but a program has no certificates: local registries need none.
+#[test]
+fn machines_without_certificates_reach_local_registries() {
+    let ran = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "roundtrip::what_is_pushed_can_be_pulled"])
+        .envs([("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")])
+        .output()
+        .expect("run");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
 /// Proxies are taken from the process's environment, which only a new process has of its own.
 #[test]
 fn proxies_are_not_asked_for_this_machine() {

@@ -131,12 +131,13 @@ impl Response {
 
     /// Writes it; an error ends the connection, as a cut does.
     pub(super) fn write(&self, stream: &mut dyn Write, head_only: bool) -> io::Result<()> {
-        let mut head = format!("HTTP/1.1 {} Said\r\n", self.status);
+        let mut head = Vec::new();
+        write!(head, "HTTP/1.1 {} Said\r\n", self.status)?;
         for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
+            write!(head, "{name}: {value}\r\n")?;
         }
-        head += &format!("Content-Length: {}\r\n\r\n", self.body.len());
-        stream.write_all(head.as_bytes())?;
+        write!(head, "Content-Length: {}\r\n\r\n", self.body.len())?;
+        stream.write_all(&head)?;
         if head_only {
             return Ok(());
         }

@@ -34,7 +34,14 @@ struct State {
     challenge: Option<Challenge>,
     tokens: HashMap<Scopes, Token>,
     /// Looked up once, when it is first needed: a helper may ask its user.
-    credential: Option<Option<Credential>>,
+    credential: Lookup,
+}
+
+#[derive(Debug, Default)]
+enum Lookup {
+    #[default]
+    Pending,
+    Done(Option<Credential>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,8 +123,8 @@ impl Auth {
         transport: &Transport,
         step: &str,
     ) -> Result<Option<Credential>, Error> {
-        if let Some(known) = self.state().credential.clone() {
-            return Ok(known);
+        if let Lookup::Done(known) = &self.state().credential {
+            return Ok(known.clone());
         }
         let (environment, repository) = (self.environment.clone(), self.repository.clone());
         let find = move || credentials::find(&environment, &repository);
@@ -125,7 +132,7 @@ impl Auth {
             let cause = super::error::Cause::Internal;
             transport.no_answer(step, "looking for credentials failed".into(), cause)
         })??;
-        self.state().credential = Some(found.clone());
+        self.state().credential = Lookup::Done(found.clone());
         Ok(found)
     }
 
@@ -193,7 +200,8 @@ impl Token {
         let life = Duration::from_secs(seconds.min(LONGEST_LIFE));
         let header = secret(&format!("Bearer {token}"))?;
         // Let it not die on the way.
-        Some(Self { header, until: asked + life - life.min(MARGIN * 4) / 4 })
+        let until = asked + life.saturating_sub(MARGIN.min(life / 4));
+        Some(Self { header, until })
     }
 }
 

@@ -242,12 +242,11 @@ impl Client {
         if unauthorized && own && self.transport.owns(response.url()) && call.repeats() {
             let headers = response.headers();
             let known = self.auth.challenged(&self.transport, &call.step, headers, &call.scopes)?;
-            let fresh = match known {
-                true => self.auth.header(&self.transport, &call.step, &call.scopes).await?,
-                false => None,
-            };
-            if fresh.is_some() {
-                response = self.follow(call, fresh).await?;
+            if known
+                && let Some(fresh) =
+                    self.auth.header(&self.transport, &call.step, &call.scopes).await?
+            {
+                response = self.follow(call, Some(fresh)).await?;
             }
         }
         if super::error::is_transient(response.status().as_u16()) {

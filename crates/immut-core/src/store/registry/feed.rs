@@ -83,10 +83,10 @@ impl Inner {
         if let Some(piece) = self.again(own, next)? {
             return Ok(Some(piece));
         }
-        let received = receiver.recv().await;
+        let came = receiver.recv().await;
         self.taken.fetch_add(1, Ordering::Relaxed);
         let mut kept = self.kept();
-        match received {
+        match came {
             Some(Some(piece)) => {
                 kept.keep(&piece);
                 Ok(Some(piece))
@@ -166,7 +166,8 @@ mod tests {
 
         let (sender, feed) = Feed::new();
         sender.send(None).await.expect("room");
-        assert!(feed.stream().next().await.expect("an end").is_err());
+        let pieces: Vec<_> = feed.stream().collect().await;
+        assert!(matches!(pieces[..], [Err(_)]));
         assert!(!feed.rewinds());
     }
 }

@@ -96,7 +96,7 @@ impl Default for RegistryOptions {
             ca: None,
             environment: Environment::of_process(),
             backoff: Duration::from_millis(500),
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
         }
     }
 }
@@ -162,8 +162,12 @@ impl Registry {
     /// Keeps a session for [`Sink::put`]; an older one is given back.
     fn keep_session(&self, digest: Digest, session: Url) -> Result<(), store::Error> {
         let Some(older) = self.sessions().insert(digest, session) else { return Ok(()) };
+        self.abandon(older)
+    }
+
+    fn abandon(&self, session: Url) -> Result<(), store::Error> {
         let client = self.client.clone();
-        self.run(async move { Ok::<_, Error>(client.abandon(older).await) })
+        self.runtime.run(async move { client.abandon(session).await }).ok_or_else(|| self.stopped())
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<Digest, Url>> {
@@ -217,15 +221,12 @@ impl Sink for Registry {
         let filling = self.runtime.spawn(filling).ok_or_else(|| self.stopped())?;
         let mut content = Verified::new(content, blob, "the content to be pushed");
         let (read, filled) = upload::supply(&mut content, blob.size, to, filling);
-        let (client, asked) = (self.client.clone(), blob.clone());
         let filled = filled.map_err(|_| self.stopped())?;
         if let Err(source) = read {
-            if let Ok(session) = filled {
-                self.run(async move { Ok::<_, Error>(client.abandon(session).await) })?;
-            }
+            filled.map_or(Ok(()), |session| self.abandon(session))?;
             return Err(store::Error::Read { what: blob.digest.to_string(), source });
         }
-        let session = filled?;
+        let (client, asked, session) = (self.client.clone(), blob.clone(), filled?);
         self.run(async move { client.finish(asked, session).await })
     }
 

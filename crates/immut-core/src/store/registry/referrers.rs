@@ -82,14 +82,12 @@ impl Client {
             tokio::time::sleep(retry::jittered(self.backoff)).await;
         }
         let old = self.manifest(&tag).await?;
-        match referrers::merge(old.as_ref(), manifest)? {
-            None => Ok(()),
-            Some(_) => {
-                let step = format!("list a referrer of {subject} at tag {tag}");
-                let reason = "what is written there does not stay; others write at the same time";
-                Err(self.transport.protocol(&step, reason).into())
-            }
+        if referrers::merge(old.as_ref(), manifest)?.is_none() {
+            return Ok(());
         }
+        let step = format!("list a referrer of {subject} at tag {tag}");
+        let reason = "what is written there does not stay; others write at the same time";
+        Err(self.transport.protocol(&step, reason).into())
     }
 }
 

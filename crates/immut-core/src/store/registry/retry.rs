@@ -13,7 +13,7 @@ use super::Error;
 pub(super) const TRIES: u32 = 6;
 
 /// A registry that asks for a longer wait than this is not asked again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// How long to wait after the failure number `tried` (from 0); none if it is the last word.
 pub(super) fn pause(error: &Error, first: Duration, tried: u32) -> Option<Duration> {

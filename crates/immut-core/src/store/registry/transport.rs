@@ -31,9 +31,17 @@ impl Transport {
         let failed = |reason: String| Error::Setup { registry: host.to_owned(), reason };
         let base = base(host, options).ok_or_else(|| failed("this is no host name".into()))?;
         let certificates = certificates(options).map_err(failed)?;
-        let build = |builder: ClientBuilder| builder.build().map_err(|error| failed(cause(&error)));
-        let near = build(client(&certificates).no_proxy())?;
-        let far = build(client(&certificates))?;
+        let build = |set: fn(ClientBuilder) -> ClientBuilder| {
+            let merged = set(client()).tls_certs_merge(certificates.iter().cloned()).build();
+            // Where there are no system certificates (an image without them, say), those that were
+            // given are enough, and for plain HTTP none are needed.
+            if merged.is_err() && (base.scheme() == "http" || !certificates.is_empty()) {
+                return set(client()).tls_certs_only(certificates.iter().cloned()).build();
+            }
+            merged
+        };
+        let near = build(ClientBuilder::no_proxy).map_err(|error| failed(cause(&error)))?;
+        let far = build(|builder| builder).map_err(|error| failed(cause(&error)))?;
         Ok(Self { registry: host.to_owned(), base, near, far, patience: options.patience })
     }
 
@@ -193,14 +201,13 @@ fn cause(error: &reqwest::Error) -> String {
     super::error::plain(&cause.to_string())
 }
 
-fn client(certificates: &[Certificate]) -> ClientBuilder {
+fn client() -> ClientBuilder {
     // Redirects are followed by hand, with credentials for our own host only.
     reqwest::Client::builder()
         .user_agent(concat!("immut/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
-        .tls_certs_merge(certificates.iter().cloned())
 }
 
 fn certificates(options: &RegistryOptions) -> Result<Vec<Certificate>, String> {

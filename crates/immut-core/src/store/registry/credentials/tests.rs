@@ -24,7 +24,7 @@ fn environment(home: &TempDir, more: &[(&str, &str)]) -> Environment {
         ("PATH".to_owned(), format!("{}/bin:/usr/bin:/bin", home.path().display())),
     ];
     let more = more.iter().map(|(name, value)| {
-        ((*name).to_owned(), value.replace("~", &home.path().display().to_string()))
+        ((*name).to_owned(), value.replace('~', &home.path().display().to_string()))
     });
     base.into_iter().chain(more).collect()
 }
