@@ -99,7 +99,7 @@ pub enum Error {
     Read {
         /// What was read.
         what: String,
-        /// The reader's word; a [`Corrupt`] error of a verifying reader is found in it.
+        /// The reader's word; see [`Error::root`].
         source: io::Error,
     },
     /// A registry could not be reached, or refused.

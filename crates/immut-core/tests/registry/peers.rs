@@ -158,7 +158,8 @@ fn a_large_blob_in_little_memory() {
     let registry = Registry::connect(&there.repository("demo/app"), &quick()).expect("a client");
     let zeros = || io::repeat(0).take(SIZE);
     let mut hasher = Sha256::new();
-    (0..128).for_each(|_| hasher.update([0; 1 << 20]));
+    let piece = vec![0; 1 << 20];
+    (0..128).for_each(|_| hasher.update(&piece));
     let digest = Digest::finish(hasher);
     let blob = Descriptor { media_type: "application/octet-stream".into(), digest, size: SIZE };
     registry.put(&blob, &mut zeros()).expect("pushed");
