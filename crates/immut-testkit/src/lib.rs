@@ -1,4 +1,5 @@
-//! What immut's tests are made of: images written from code, and reference models to compare with.
+//! What immut's tests are made of: images written from code, reference models to compare with, and
+//! an in-process registry with faults.
 //!
 //! Nothing here knows immut's own library: the kit is a second opinion, written as plainly as
 //! possible, and it may panic, since only tests use it.
@@ -10,3 +11,6 @@ pub mod generate;
 pub mod model;
 pub mod peers;
 pub mod recipe;
+pub mod registry;
+
+pub use recipe::{Built, Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};

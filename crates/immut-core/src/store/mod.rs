@@ -6,12 +6,14 @@
 mod cosign;
 mod layout;
 mod referrers;
+pub mod registry;
 mod verify;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 pub use layout::Layout;
+pub use registry::{Registry, RegistryOptions};
 pub use verify::Verified;
 
 use crate::image::{self, Descriptor, Image, RawManifest};
@@ -98,9 +100,12 @@ pub enum Error {
     Read {
         /// What was read.
         what: String,
-        /// The reader's word; a [`Corrupt`] error of a verifying reader is found in it.
+        /// The reader's word; see [`Error::root`].
         source: io::Error,
     },
+    /// A registry could not be reached, or refused.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// What is named is no image that can be worked on.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -114,6 +119,16 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+}
+
+impl Error {
+    /// The error beneath: when the content of one store could not be read while it was written to
+    /// another, that is the first store's.
+    pub fn root(&self) -> &Self {
+        let Self::Read { source, .. } = self else { return self };
+        let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        inner.map_or(self, Self::root)
+    }
 }
 
 /// The largest manifest, index or config that is read, in bytes; registries accept 4 MiB.

@@ -1,9 +1,10 @@
 //! The fallback index of referrers, for stores without the referrers API.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Error;
-use crate::image::{Descriptor, Image, Index, RawManifest, media_type};
+use crate::image::{self, Descriptor, RawManifest, media_type};
 use crate::name::Digest;
 
 /// The subject of a manifest, if it is about another one.
@@ -12,12 +13,14 @@ pub(super) fn subject(manifest: &RawManifest) -> Option<Digest> {
     json["subject"]["digest"].as_str()?.parse().ok()
 }
 
-/// The manifests that a fallback index lists.
+/// The manifests that a list of referrers names.
+///
+/// Lines that cannot be read (another digest algorithm, say) are passed over: whoever may write
+/// there could otherwise hide all the others.
 pub(super) fn listed(index: &RawManifest) -> Result<Vec<Descriptor>, Error> {
-    match Image::parse(index.clone())? {
-        Image::Index(index) => Ok(index.entries().iter().map(|e| e.descriptor.clone()).collect()),
-        Image::Manifest(_) => Ok(Vec::new()),
-    }
+    let json = parse(index)?;
+    let lines = json["manifests"].as_array().map_or(&[][..], Vec::as_slice);
+    Ok(lines.iter().filter_map(|line| Descriptor::deserialize(line).ok()).collect())
 }
 
 /// The fallback index with `manifest` added; none when it is listed already.
@@ -28,7 +31,7 @@ pub(super) fn merge(
     manifest: &RawManifest,
 ) -> Result<Option<RawManifest>, Error> {
     let mut index = match old {
-        Some(old) => Index::parse(old.clone())?.json().clone(),
+        Some(old) => parse(old)?,
         None => json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [] }),
     };
     let line = line(manifest);
@@ -37,7 +40,18 @@ pub(super) fn merge(
         return Ok(None);
     }
     lines.push(line);
-    Ok(Some(RawManifest::from_json(&index)))
+    let media_type = index["mediaType"].as_str().unwrap_or(media_type::OCI_INDEX).to_owned();
+    Ok(Some(RawManifest { media_type, bytes: index.to_string().into_bytes() }))
+}
+
+/// An index as JSON, with a list of manifests in it.
+fn parse(index: &RawManifest) -> Result<Value, Error> {
+    let json: Value = serde_json::from_slice(&index.bytes).unwrap_or_default();
+    if json["manifests"].is_array() {
+        return Ok(json);
+    }
+    let reason = "it is no index with a list of manifests".to_owned();
+    Err(image::Error::Malformed { what: "the list of referrers", reason }.into())
 }
 
 fn line(manifest: &RawManifest) -> Value {

@@ -1,0 +1,321 @@
+//! Requests to one repository: logged in, redirected, tried again; and what documents they bring.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Body, Method, Response, StatusCode, Url};
+
+use super::auth::{Auth, Scopes};
+use super::feed::Feed;
+use super::transport::{Transport, text};
+use super::{Error, RegistryOptions, retry};
+use crate::image::{RawManifest, media_type};
+use crate::name::{Digest, Repository};
+use crate::store::{self, MAX_DOCUMENT};
+
+/// The protocol's verbs for one repository.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) repository: Repository,
+    pub(super) transport: Transport,
+    auth: Auth,
+    /// The first pause before something is tried again.
+    pub(super) backoff: Duration,
+}
+
+/// One request, which may be sent several times.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What it is for, in words.
+    pub(super) step: String,
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    payload: Payload,
+    scopes: Scopes,
+}
+
+#[derive(Debug)]
+enum Payload {
+    Bytes(Bytes),
+    /// Content that comes once; how much of it, in bytes.
+    Feed(Feed, u64),
+}
+
+impl Call {
+    pub(super) fn new(step: impl Into<String>, method: Method, url: Url, scopes: Scopes) -> Self {
+        let payload = Payload::Bytes(Bytes::new());
+        Self { step: step.into(), method, url, headers: HeaderMap::new(), payload, scopes }
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        // A value that is no header's is the caller's media type: the registry would refuse it.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    pub(super) fn bytes(mut self, bytes: Bytes) -> Self {
+        self.payload = Payload::Bytes(bytes);
+        self
+    }
+
+    pub(super) fn feed(mut self, feed: Feed, size: u64) -> Self {
+        self.payload = Payload::Feed(feed, size);
+        self
+    }
+
+    fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// Whether it can be sent once more.
+    fn repeats(&self) -> bool {
+        match &self.payload {
+            Payload::Bytes(_) => true,
+            Payload::Feed(feed, _) => feed.rewinds(),
+        }
+    }
+}
+
+/// An answer with its whole body.
+pub(super) struct Document {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Client {
+    pub(super) fn new(repository: &Repository, options: &RegistryOptions) -> Result<Self, Error> {
+        let transport = Transport::new(&repository.host, options)?;
+        let auth = Auth::new(repository, &options.environment);
+        Ok(Self { repository: repository.clone(), transport, auth, backoff: options.backoff })
+    }
+
+    /// The address of something in this repository, such as `["blobs", "sha256:..."]`.
+    pub(super) fn url(&self, parts: &[&str]) -> Url {
+        let mut url = self.transport.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("v2").extend(self.repository.path.split('/')).extend(parts);
+        }
+        url
+    }
+
+    pub(super) fn to_pull(&self) -> Scopes {
+        vec![format!("repository:{}:pull", self.repository.path)]
+    }
+
+    pub(super) fn to_push(&self) -> Scopes {
+        vec![format!("repository:{}:pull,push", self.repository.path)]
+    }
+
+    /// The manifest or index that a tag or digest names; none if there is no such thing.
+    pub(super) async fn manifest(
+        &self,
+        reference: &str,
+    ) -> Result<Option<RawManifest>, store::Error> {
+        let step = format!("fetch manifest {reference}");
+        let url = self.url(&["manifests", reference]);
+        let call = Call::new(step, Method::GET, url, self.to_pull()).header(ACCEPT, MANIFESTS);
+        let Some(found) = self.document(&call).await? else { return Ok(None) };
+        let digest = Digest::of(&found.bytes);
+        let announced = text(&found.headers, "docker-content-digest");
+        for expected in [Some(reference), announced].into_iter().flatten() {
+            self.same_digest(&digest, expected)?;
+        }
+        let typed = text(&found.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+        Ok(Some(RawManifest { media_type: media_type_of(&found.bytes, typed), bytes: found.bytes }))
+    }
+
+    /// Whether something is there.
+    pub(super) async fn has(&self, step: &str, url: Url) -> Result<bool, Error> {
+        let call = Call::new(step, Method::HEAD, url, self.to_push());
+        let response = self.send(&call).await?;
+        match response.status() {
+            status if status.is_success() => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.transport.refused(step, response).await),
+        }
+    }
+
+    /// Writes a manifest at a tag or digest; whether the registry lists it as a referrer by itself.
+    pub(super) async fn put_manifest(
+        &self,
+        reference: &str,
+        manifest: &RawManifest,
+    ) -> Result<bool, store::Error> {
+        let step = format!("push manifest {reference}");
+        let url = self.url(&["manifests", reference]);
+        let call = Call::new(step, Method::PUT, url, self.to_push())
+            .header(CONTENT_TYPE, &manifest.media_type)
+            .bytes(Bytes::from(manifest.bytes.clone()));
+        let response = self.succeed(&call).await?;
+        if let Some(announced) = text(response.headers(), "docker-content-digest") {
+            self.same_digest(&Digest::of(&manifest.bytes), announced)?;
+        }
+        Ok(response.headers().contains_key("oci-subject"))
+    }
+
+    /// Fails when what should be a digest is another SHA-256 than the content's.
+    pub(super) fn same_digest(&self, digest: &Digest, expected: &str) -> Result<(), store::Error> {
+        if !expected.starts_with("sha256:") || expected == digest.to_string() {
+            return Ok(());
+        }
+        let place = self.repository.to_string();
+        let wanted = expected.parse();
+        let reason = format!("it is about {digest}");
+        Err(match wanted {
+            Ok(digest) => store::Error::Corrupt { place, digest, reason },
+            Err(_) => store::Error::Corrupt {
+                place,
+                digest: *digest,
+                reason: "the digest that it announces is none".into(),
+            },
+        })
+    }
+
+    /// A small document; none if there is no such thing.
+    pub(super) async fn document(&self, call: &Call) -> Result<Option<Document>, Error> {
+        let read = || async {
+            let response = self.attempt(call).await?;
+            match response.status() {
+                StatusCode::NOT_FOUND => return Ok(None),
+                status if !status.is_success() => {
+                    return Err(self.transport.refused(&call.step, response).await);
+                }
+                _ => {}
+            }
+            let (url, headers) = (response.url().clone(), response.headers().clone());
+            let bytes = self.transport.body(&call.step, response, MAX_DOCUMENT).await?;
+            Ok(Some(Document { url, headers, bytes }))
+        };
+        self.retrying(read).await
+    }
+
+    /// Sends a call until it succeeds.
+    pub(super) async fn succeed(&self, call: &Call) -> Result<Response, Error> {
+        let response = self.send(call).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.transport.refused(&call.step, response).await)
+    }
+
+    /// Sends a call until its answer is one that will not pass.
+    pub(super) async fn send(&self, call: &Call) -> Result<Response, Error> {
+        match &call.payload {
+            Payload::Bytes(_) => self.retrying(|| self.attempt(call)).await,
+            // What is there already would be doubled: the whole session has to start anew.
+            Payload::Feed(..) => self.attempt(call).await,
+        }
+    }
+
+    async fn retrying<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let mut tried = 0;
+        loop {
+            let error = match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Some(pause) = retry::pause(&error, self.backoff, tried) else { return Err(error) };
+            tracing::debug!(%error, ?pause, "try again");
+            tokio::time::sleep(pause).await;
+            tried += 1;
+        }
+    }
+
+    /// Sends a call once, and once more with fresh authorization if the registry asks for it.
+    pub(super) async fn attempt(&self, call: &Call) -> Result<Response, Error> {
+        let own = self.transport.owns(&call.url);
+        let authorization = if own {
+            self.auth.header(&self.transport, &call.step, &call.scopes).await?
+        } else {
+            None
+        };
+        let mut response = self.follow(call, authorization).await?;
+        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+        if unauthorized && own && self.transport.owns(response.url()) && call.repeats() {
+            let headers = response.headers();
+            let known = self.auth.challenged(&self.transport, &call.step, headers, &call.scopes)?;
+            if known
+                && let Some(fresh) =
+                    self.auth.header(&self.transport, &call.step, &call.scopes).await?
+            {
+                response = self.follow(call, Some(fresh)).await?;
+            }
+        }
+        if super::error::is_transient(response.status().as_u16()) {
+            return Err(self.transport.refused(&call.step, response).await);
+        }
+        Ok(response)
+    }
+
+    /// Sends a call and follows where it leads; the authorization goes to the registry only.
+    async fn follow(
+        &self,
+        call: &Call,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response, Error> {
+        let mut url = call.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let own = authorization.as_ref().filter(|_| self.transport.owns(&url));
+            let response = self.once(call, url, own).await?;
+            let next = text(response.headers(), "location")
+                .filter(|_| response.status().is_redirection() && call.is_read());
+            match next {
+                Some(location) => {
+                    url = self.transport.target(&call.step, response.url(), location)?;
+                }
+                None => return Ok(response),
+            }
+        }
+        Err(self.transport.protocol(&call.step, "it redirects without end"))
+    }
+
+    async fn once(
+        &self,
+        call: &Call,
+        url: Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, Error> {
+        let mut request =
+            self.transport.request(call.method.clone(), url).headers(call.headers.clone());
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value.clone());
+        }
+        match &call.payload {
+            Payload::Bytes(_) if call.is_read() => self.transport.send(&call.step, request).await,
+            Payload::Bytes(bytes) => {
+                let request = request.header("content-length", bytes.len()).body(bytes.clone());
+                self.transport.send_long(&call.step, request, || 0).await
+            }
+            Payload::Feed(feed, size) => {
+                let body = Body::wrap_stream(feed.stream());
+                let request = request.header("content-length", *size).body(body);
+                self.transport.send_long(&call.step, request, || feed.taken()).await
+            }
+        }
+    }
+}
+
+/// The document's own word on what it is, else the registry's.
+fn media_type_of(bytes: &[u8], typed: &str) -> String {
+    let json: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let typed = typed.split(';').next().unwrap_or_default().trim();
+    match (json["mediaType"].as_str(), typed) {
+        (Some(own), _) => own.to_owned(),
+        (None, "") => media_type::OCI_MANIFEST.to_owned(),
+        (None, typed) => typed.to_owned(),
+    }
+}
+
+const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.oci.image.index.v1+json, \
+    application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json";
+const MOST_REDIRECTS: usize = 10;

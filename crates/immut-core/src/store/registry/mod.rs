@@ -1,0 +1,249 @@
+//! Repositories of registries (OCI distribution specification 1.1): the one asynchronous room.
+//!
+//! A [`Registry`] is one repository. Its methods block; its own threads do the talking, so it can be
+//! used from plain threads and from inside any tokio runtime alike. What it keeps to:
+//!
+//! - **Credentials** are those of docker and podman, for the registry itself only: a `Location` or a
+//!   redirect to another host gets none, and no message holds any.
+//! - **TLS** with the system's certificates, and those of [`RegistryOptions::ca`] besides. Plain HTTP
+//!   is for this machine (`localhost`, `127.0.0.0/8`, `[::1]`; but not when a CA is given, for then
+//!   TLS is meant) and for the hosts in [`RegistryOptions::insecure`], never a way out when TLS fails.
+//! - **Proxies** as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say; this machine is never asked for
+//!   through a proxy.
+//! - **Retries** are few, with growing pauses, and `Retry-After` is honoured. A download that breaks
+//!   goes on where it broke. An upload is started anew only while its first 2 MiB have not left: a
+//!   reader cannot be rewound, so a large upload that breaks later is an error.
+//! - **Nothing a server sends is believed**: digests are checked, documents have a limit, and a
+//!   broken answer is an error and no panic.
+
+mod auth;
+mod blocking;
+mod client;
+mod credentials;
+mod download;
+mod error;
+mod feed;
+mod referrers;
+mod retry;
+mod transport;
+mod upload;
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+
+pub use credentials::{Environment, Error as CredentialsError};
+pub use error::{Cause, Error};
+
+use super::{Sink, Source, Verified};
+use crate::image::{Descriptor, RawManifest};
+use crate::name::{Digest, Location, Repository};
+use crate::store;
+use blocking::Runtime;
+use client::Client;
+use download::Download;
+use feed::Feed;
+use upload::Mount;
+
+/// A repository of a registry, as a source and a sink of images.
+///
+/// ```
+/// # let there = immut_testkit::registry::Registry::start();
+/// use immut_core::image::Descriptor;
+/// use immut_core::name::Repository;
+/// use immut_core::store::{Registry, RegistryOptions, Sink, read_small};
+///
+/// let repository = Repository { host: there.host(), path: "demo/app".to_owned() };
+/// let registry = Registry::connect(&repository, &RegistryOptions::default())?;
+/// let blob = Descriptor::of("text/plain", b"content");
+/// assert!(!registry.has(&blob)?);
+/// registry.put(&blob, &mut &b"content"[..])?;
+/// assert_eq!(read_small(&registry, &blob)?, b"content");
+/// # Ok::<(), immut_core::store::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Registry {
+    client: Arc<Client>,
+    runtime: Runtime,
+    /// Repositories of the same registry to mount blobs from.
+    mounts: Vec<Repository>,
+    /// Upload sessions that were opened where a mount was asked for.
+    sessions: Mutex<HashMap<Digest, Url>>,
+}
+
+/// How to talk to a registry.
+#[derive(Debug, Clone)]
+pub struct RegistryOptions {
+    /// Hosts, with or without their port, that may be spoken to in plain HTTP.
+    pub insecure: Vec<String>,
+    /// Certificates in PEM that are trusted besides the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Where credentials and their helpers are found.
+    pub environment: Environment,
+    /// The first pause before something is tried again; it doubles each time.
+    pub backoff: Duration,
+    /// How long a registry may be silent; five times as long where it stores a blob.
+    pub patience: Duration,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            insecure: Vec::new(),
+            ca: None,
+            environment: Environment::of_process(),
+            backoff: Duration::from_millis(500),
+            patience: Duration::from_mins(1),
+        }
+    }
+}
+
+impl Registry {
+    /// Makes ready for a repository; nothing is sent yet.
+    pub fn connect(
+        repository: &Repository,
+        options: &RegistryOptions,
+    ) -> Result<Self, store::Error> {
+        let client = Arc::new(Client::new(repository, options)?);
+        let runtime = Runtime::new().map_err(|error| Error::Setup {
+            registry: repository.host.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { client, runtime, mounts: Vec::new(), sessions: Mutex::default() })
+    }
+
+    /// Adds a repository from which [`Sink::has`] may mount blobs instead of asking for their bytes.
+    ///
+    /// Blobs can be mounted within one registry only: a repository of another host is ignored.
+    #[must_use]
+    pub fn mounting_from(mut self, repository: Repository) -> Self {
+        let own = &self.client.repository;
+        if repository.host == own.host && repository.path != own.path {
+            self.mounts.push(repository);
+        }
+        self
+    }
+
+    /// Runs something of the client's on its own threads.
+    fn run<T: Send + 'static, E: Into<store::Error> + Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, store::Error> {
+        let done = self.runtime.run(future);
+        done.ok_or_else(|| self.stopped())?.map_err(Into::into)
+    }
+
+    fn stopped(&self) -> store::Error {
+        let transport = &self.client.transport;
+        let reason = "the task that talks to it stopped; this is a bug of immut".to_owned();
+        transport.no_answer("talk to the registry", reason, Cause::Internal).into()
+    }
+
+    fn not_found(&self, what: String) -> store::Error {
+        store::Error::NotFound { what, place: self.client.repository.to_string() }
+    }
+
+    /// Whether one of the other repositories gave the blob.
+    fn mount(&self, digest: &Digest) -> Result<bool, store::Error> {
+        for from in &self.mounts {
+            let (client, digest, from) = (self.client.clone(), *digest, from.path.clone());
+            match self.run(async move { client.mount(&digest, &from).await })? {
+                Mount::Done => return Ok(true),
+                Mount::Session(session) => self.keep_session(digest, session)?,
+                Mount::Refused => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keeps a session for [`Sink::put`]; an older one is given back.
+    fn keep_session(&self, digest: Digest, session: Url) -> Result<(), store::Error> {
+        let Some(older) = self.sessions().insert(digest, session) else { return Ok(()) };
+        self.abandon(older)
+    }
+
+    fn abandon(&self, session: Url) -> Result<(), store::Error> {
+        let client = self.client.clone();
+        self.runtime.run(async move { client.abandon(session).await }).ok_or_else(|| self.stopped())
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Digest, Url>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Registry {
+    fn location(&self) -> Location {
+        Location::Registry(self.client.repository.clone())
+    }
+
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>, store::Error> {
+        let (client, tag) = (self.client.clone(), tag.to_owned());
+        self.run(async move { client.manifest(&tag).await })
+    }
+
+    fn manifest(&self, digest: &Digest) -> Result<RawManifest, store::Error> {
+        let found = self.tagged(&digest.to_string())?;
+        found.ok_or_else(|| self.not_found(digest.to_string()))
+    }
+
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, store::Error> {
+        let (client, asked) = (self.client.clone(), blob.clone());
+        let response = self.run(async move { client.blob(&asked, 0).await })?;
+        let response = response.ok_or_else(|| self.not_found(blob.digest.to_string()))?;
+        let (download, pump) = Download::new(self.client.clone(), blob.clone(), response);
+        self.runtime.spawn(pump).ok_or_else(|| self.stopped())?;
+        Ok(Box::new(Verified::new(download, blob, self.location())))
+    }
+
+    fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, store::Error> {
+        let (client, digest) = (self.client.clone(), *digest);
+        self.run(async move { client.referrers(&digest).await })
+    }
+}
+
+impl Sink for Registry {
+    fn has(&self, blob: &Descriptor) -> Result<bool, store::Error> {
+        let (client, digest) = (self.client.clone(), blob.digest);
+        let step = format!("look for blob {digest}");
+        let there = async move { client.has(&step, client.blob_url(&digest)).await };
+        Ok(self.run(there)? || self.mount(&blob.digest)?)
+    }
+
+    fn put(&self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), store::Error> {
+        let session = self.sessions().remove(&blob.digest);
+        let (to, feed) = Feed::new();
+        let (client, asked) = (self.client.clone(), blob.clone());
+        let filling = async move { client.fill(asked, session, feed).await };
+        let filling = self.runtime.spawn(filling).ok_or_else(|| self.stopped())?;
+        let mut content = Verified::new(content, blob, "the content to be pushed");
+        let (read, filled) = upload::supply(&mut content, blob.size, to, filling);
+        let filled = filled.map_err(|_| self.stopped())?;
+        if let Err(source) = read {
+            filled.map_or(Ok(()), |session| self.abandon(session))?;
+            return Err(store::Error::Read { what: blob.digest.to_string(), source });
+        }
+        let (client, asked, session) = (self.client.clone(), blob.clone(), filled?);
+        self.run(async move { client.finish(asked, session).await })
+    }
+
+    fn put_manifest(&self, manifest: &RawManifest) -> Result<(), store::Error> {
+        let (client, manifest) = (self.client.clone(), manifest.clone());
+        self.run(async move {
+            let digest = Digest::of(&manifest.bytes).to_string();
+            let native = client.put_manifest(&digest, &manifest).await?;
+            match store::referrers::subject(&manifest) {
+                Some(subject) if !native => client.list_referrer(&manifest, &subject).await,
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn tag(&self, tag: &str, manifest: &RawManifest) -> Result<(), store::Error> {
+        let (client, tag, manifest) = (self.client.clone(), tag.to_owned(), manifest.clone());
+        self.run(async move { client.put_manifest(&tag, &manifest).await.map(drop) })
+    }
+}

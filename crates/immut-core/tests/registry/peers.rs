@@ -1,0 +1,187 @@
+//! Against programs that nobody here wrote: the distribution project's registry.
+
+use std::fs;
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use immut_core::image::Descriptor;
+use immut_core::name::{Digest, Repository};
+use immut_core::store::{Registry, RegistryOptions, Sink, Source, read_small};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::{about, content, manifest, put, quick};
+
+/// A running `docker-registry`; ended by its process id when dropped.
+struct DockerRegistry {
+    child: Child,
+    host: String,
+    folder: TempDir,
+}
+
+impl DockerRegistry {
+    /// None, with a word about it, where the program is not installed.
+    fn start(tls: Option<&dyn Fn(&Path)>) -> Option<Self> {
+        if !installed("docker-registry") || (tls.is_some() && !installed("openssl")) {
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let host = port.expect("a free port").to_string();
+        let mut http = json!({ "addr": host });
+        if let Some(make) = tls {
+            make(folder.path());
+            let file = |name: &str| folder.path().join(name).display().to_string();
+            http["tls"] = json!({ "certificate": file("cert.pem"), "key": file("key.pem") });
+        }
+        let storage = json!({
+            "filesystem": { "rootdirectory": folder.path() }, "delete": { "enabled": true }
+        });
+        let config = json!({
+            "version": 0.1, "log": { "level": "error" }, "storage": storage, "http": http
+        });
+        let path = folder.path().join("config.yml");
+        fs::write(&path, config.to_string()).expect("written"); // JSON is YAML
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("started");
+        let started = Self { child, host, folder };
+        for _ in 0..100 {
+            if TcpStream::connect(&started.host).is_ok() {
+                return Some(started);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("docker-registry does not listen at {}", started.host);
+    }
+
+    fn repository(&self, path: &str) -> Repository {
+        Repository { host: self.host.clone(), path: path.to_owned() }
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn installed(program: &str) -> bool {
+    let asked =
+        Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = asked.is_ok();
+    if !found {
+        assert!(
+            std::env::var_os("IMMUT_PEERS_REQUIRED").is_none_or(|value| value != "1"),
+            "{program} is not installed, and IMMUT_PEERS_REQUIRED=1"
+        );
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+#[test]
+fn docker_registry_keeps_what_we_push() {
+    let Some(there) = DockerRegistry::start(None) else { return };
+    let first = Registry::connect(&there.repository("demo/base"), &quick()).expect("a client");
+    let large = content(5 << 20);
+    let layer = put(&first, &large).expect("pushed");
+    put(&first, b"{}").expect("pushed");
+
+    let second = Registry::connect(&there.repository("demo/app"), &quick()).expect("a client");
+    assert!(!second.has(&layer).expect("an answer"));
+    let second = second.mounting_from(there.repository("demo/base"));
+    assert!(second.has(&layer).expect("mounted"));
+    assert!(read_small(&second, &layer).expect("pulled") == large);
+    let config = put(&second, b"{}").expect("pushed");
+
+    let image = manifest(&json!({ "config": config, "layers": [layer] }));
+    second.put_manifest(&image).expect("pushed");
+    second.tag("v1", &image).expect("tagged");
+    assert_eq!(second.tagged("v1").expect("an answer").as_ref(), Some(&image));
+    assert_eq!(second.tagged("v2").expect("an answer"), None);
+
+    let digest = image.descriptor().digest;
+    for number in 0..2 {
+        second.put_manifest(&about(&image, number)).expect("pushed");
+    }
+    assert_eq!(second.referrers(&digest).expect("listed").len(), 2);
+    assert!(there.folder.path().join("docker").is_dir());
+}
+
+#[test]
+fn a_certificate_of_our_own_authority_is_trusted_when_it_is_given() {
+    let Some(there) = DockerRegistry::start(Some(&make_certificates)) else { return };
+    let ca = fs::read(there.folder.path().join("ca.pem")).expect("a certificate");
+    let trusting = RegistryOptions { ca: Some(ca), ..quick() };
+    let registry = Registry::connect(&there.repository("demo/app"), &trusting).expect("a client");
+    let pushed = put(&registry, b"content").expect("pushed");
+    assert_eq!(read_small(&registry, &pushed).expect("pulled"), b"content");
+
+    let mut elsewhere = there.repository("demo/app");
+    elsewhere.host = elsewhere.host.replace("127.0.0.1", "[::ffff:127.0.0.1]");
+    let registry = Registry::connect(&elsewhere, &quick()).expect("a client");
+    let message = registry.tagged("v1").expect_err("unknown authority").to_string();
+    assert!(message.contains("--ca FILE"), "{message}");
+}
+
+/// Memory is counted for a whole process, so this takes one of its own.
+#[test]
+fn memory_does_not_grow_with_blobs() {
+    if !installed("docker-registry") {
+        return;
+    }
+    let ran = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "peers::a_large_blob_in_little_memory", "--ignored"])
+        .output()
+        .expect("run");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by memory_does_not_grow_with_blobs in a process of its own"]
+fn a_large_blob_in_little_memory() {
+    const SIZE: u64 = 128 << 20;
+    let there = DockerRegistry::start(None).expect("it is installed");
+    let registry = Registry::connect(&there.repository("demo/app"), &quick()).expect("a client");
+    let zeros = || io::repeat(0).take(SIZE);
+    let mut hasher = Sha256::new();
+    let piece = vec![0; 1 << 20];
+    (0..128).for_each(|_| hasher.update(&piece));
+    let digest = Digest::finish(hasher);
+    let blob = Descriptor { media_type: "application/octet-stream".into(), digest, size: SIZE };
+    registry.put(&blob, &mut zeros()).expect("pushed");
+    let read = io::copy(&mut registry.open(&blob).expect("there"), &mut io::sink());
+    assert_eq!(read.expect("pulled"), SIZE);
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(kilobytes < 64 << 10, "{kilobytes} kB");
+}
+
+/// An authority, and a certificate of it for 127.0.0.1.
+fn make_certificates(folder: &Path) {
+    let openssl = |arguments: &str| {
+        let ran = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+        let ran = ran.expect("run");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"));
+    openssl(&format!(
+        "req -x509 {key} -keyout key.pem -out cert.pem -days 2 -subj /CN=registry -CA ca.pem \
+         -CAkey ca.key -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE"
+    ));
+}

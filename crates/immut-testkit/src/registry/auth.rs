@@ -1,0 +1,93 @@
+//! Who may do what: Basic, or tokens from the registry's own `/token`.
+
+use super::http::{Request, Response, parameters};
+use super::{Auth, IDENTITY_TOKEN};
+
+/// `Basic` and base64 of `me:secret`, see [`super::USER`] and [`super::PASSWORD`].
+const BASIC: &str = "Basic bWU6c2VjcmV0";
+
+/// The tokens that were given out.
+#[derive(Debug, Default)]
+pub(super) struct Tokens(Vec<Token>);
+
+#[derive(Debug)]
+struct Token {
+    scopes: Vec<String>,
+    uses: Option<usize>,
+}
+
+/// What a request needs: `(repository, action)`.
+fn needs(request: &Request) -> Vec<(String, &'static str)> {
+    let path = request.path().trim_start_matches("/v2/");
+    let end = ["/manifests/", "/blobs/", "/referrers/"].iter().find_map(|kind| path.find(kind));
+    let repository = path[..end.unwrap_or(path.len())].to_owned();
+    let reads = ["GET", "HEAD"].contains(&request.method.as_str());
+    let from = request.parameter("from").map(|from| (from, "pull"));
+    [(repository, if reads { "pull" } else { "push" })].into_iter().chain(from).collect()
+}
+
+/// The refusal of a request, if it is refused.
+pub(super) fn refusal(
+    auth: &Auth,
+    tokens: &mut Tokens,
+    host: &str,
+    request: &Request,
+) -> Option<Response> {
+    let sent = request.header("authorization").unwrap_or_default();
+    let (granted, challenge) = match auth {
+        Auth::Open => (true, String::new()),
+        Auth::Basic => (sent == BASIC, "Basic realm=\"the, test\"".to_owned()),
+        Auth::Bearer { .. } => {
+            let (repository, action) = needs(request).swap_remove(0);
+            let scope = format!("repository:{repository}:{action}");
+            let realm = format!("http://{host}/token");
+            let challenge = format!("Bearer realm=\"{realm}\",service=\"test\",scope=\"{scope}\"");
+            (tokens.allow(sent, &needs(request)), challenge)
+        }
+    };
+    let unauthorized = || Response::error(401, "UNAUTHORIZED").with("WWW-Authenticate", challenge);
+    (!granted).then(unauthorized)
+}
+
+impl Tokens {
+    fn allow(&mut self, sent: &str, needs: &[(String, &'static str)]) -> bool {
+        let number = sent.strip_prefix("Bearer token-").and_then(|number| number.parse().ok());
+        let Some(token) = number.and_then(|number: usize| self.0.get_mut(number)) else {
+            return false;
+        };
+        let granted = |(repository, action): &(String, &str)| {
+            token.scopes.iter().any(|scope| {
+                let mut parts = scope.splitn(3, ':').skip(1);
+                parts.next() == Some(repository)
+                    && parts.next().is_some_and(|actions| actions.split(',').any(|a| a == *action))
+            })
+        };
+        let used_up = token.uses == Some(0);
+        let allowed = needs.iter().all(granted) && !used_up;
+        token.uses = token.uses.map(|uses| uses.saturating_sub(1));
+        allowed
+    }
+
+    /// Answers at `/token`: Basic by GET, an identity token by POST.
+    pub(super) fn issue(&mut self, auth: &Auth, request: &Request) -> Response {
+        let Auth::Bearer { anonymous_pull, uses } = auth else {
+            return Response::error(404, "NO_TOKENS");
+        };
+        let form = String::from_utf8_lossy(&request.body);
+        let identity = parameters(&form, "refresh_token");
+        let known = request.header("authorization") == Some(BASIC)
+            || identity.iter().any(|token| token == IDENTITY_TOKEN);
+        if !known && !anonymous_pull {
+            return Response::error(401, "UNAUTHORIZED");
+        }
+        let asked = request.parameters("scope").into_iter().chain(parameters(&form, "scope"));
+        let each =
+            asked.flat_map(|scopes| scopes.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let scopes =
+            each.map(|scope| if known { scope } else { scope.replace(",push", "") }).collect();
+        self.0.push(Token { scopes, uses: *uses });
+        let token = format!("token-{}", self.0.len() - 1);
+        let name = if request.method == "POST" { "access_token" } else { "token" };
+        Response::new(200).body(serde_json::json!({ name: token, "expires_in": 300 }).to_string())
+    }
+}
