@@ -227,6 +227,10 @@ impl Filter<'_> {
         let (file, mut content) = self.spool.get(from)?;
         let mut head = file.head.carried_by(link);
         edit(&mut head, fate);
+        // Attributes come with the file's headers.
+        if self.scene.fates.of(from).is_some_and(|file| file.clear_capability) {
+            head.clear_capability();
+        }
         self.out.write_all(&head.to_bytes())?;
         io::copy(&mut content, &mut self.out)?;
         self.out.write_all(zero_blocks(file.stored))
