@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use immut_core::plan::Healthcheck;
+use immut_core::receipt::Removed;
 use immut_core::store::Layout;
 use immut_core::{Error, Options};
 use immut_testkit::contents;
@@ -262,27 +263,24 @@ fn redis_by_its_server_is_hardened_and_what_went_is_gone() {
 }
 
 /// Looks for a piece of 64 bytes from the middle of each removed file; says how many were sought.
-fn lost_pieces(before: &[Vec<u8>], removed: &[immut_core::receipt::Removed], after: &[Vec<u8>]) -> usize {
-    let mut kept: HashSet<&[u8]> = HashSet::new();
-    for tar in after {
-        kept.extend(tar.windows(64).step_by(1).filter(|piece| piece[0] & 7 == piece[1] & 7));
-    }
+fn lost_pieces(before: &[Vec<u8>], removed: &[Removed], after: &[Vec<u8>]) -> usize {
     let names: HashSet<String> = removed.iter().map(|one| one.path.to_string()[1..].to_owned()).collect();
     let still: HashSet<Vec<u8>> = contents_of(after).into_iter().map(|(_, content)| content).collect();
-    let mut sought = 0;
+    let mut sought: Vec<(String, Vec<u8>)> = Vec::new();
     for (path, content) in contents_of(before) {
-        if !names.contains(&path) || content.len() < 4096 || still.contains(&content) {
-            continue;
+        if names.contains(&path) && !still.contains(&content) {
+            let mut pieces = content.windows(64).skip(content.len() / 2);
+            let piece = pieces.find(|piece| is_telling(piece)).map(<[u8]>::to_vec);
+            sought.extend(piece.map(|piece| (path, piece)));
         }
-        let pieces = content.windows(64).skip(content.len() / 2);
-        let Some(piece) = pieces.filter(|piece| piece[0] & 7 == piece[1] & 7).find(|piece| is_telling(piece))
-        else {
-            continue;
-        };
-        sought += 1;
-        assert!(!kept.contains(piece), "a piece of {path} is still there");
     }
-    sought
+    let search = aho_corasick::AhoCorasick::new(sought.iter().map(|(_, piece)| piece)).expect("pieces");
+    for tar in after {
+        let found: Vec<&String> =
+            search.find_iter(tar).map(|found| &sought[found.pattern().as_usize()].0).collect();
+        assert!(found.is_empty(), "pieces are still there of {found:?}");
+    }
+    sought.len()
 }
 
 /// Pieces of few different bytes (tables, padding) are in many files.
