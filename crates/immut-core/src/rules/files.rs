@@ -190,7 +190,7 @@ impl Hits {
         let links: Vec<(EntryId, RootPath)> = inventory
             .entries()
             .filter_map(|(id, entry)| match &entry.kind {
-                Kind::Symlink(target) => {
+                Kind::Symlink(target) if !self.covers(inventory, id) => {
                     let literal = entry.path.link_target(target);
                     Some((id, inventory.resolve_parents(&literal)))
                 }
@@ -208,6 +208,12 @@ impl Hits {
                 return;
             }
         }
+    }
+
+    /// Whether an entry lies in a tree that goes as a whole.
+    fn covers(&self, inventory: &Inventory, id: EntryId) -> bool {
+        let path = &inventory.entry(id).path;
+        !inventory.is_hidden(id) && self.trees.keys().any(|tree| path.is_within(tree))
     }
 
     /// Whether nothing is left at a path when the hits are gone: a hidden hit under a visible file
