@@ -3,7 +3,7 @@
 use crate::finding::Finding;
 use crate::image::Platform;
 use crate::plan::Plan;
-use crate::{inventory, plan, rewrite, store};
+use crate::{inventory, plan, rewrite, store, trust};
 
 /// Why a verb failed; each variant names what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum Error {
     /// Writing the image to its destination.
     #[error("publish the image: {0}")]
     Publish(store::Error),
+    /// Signing the image; no tag names it.
+    #[error("sign the image: {0}")]
+    Sign(trust::Error),
 }
 
 /// A platform's plan that was refused.

@@ -53,6 +53,6 @@ pub mod user;
 pub use archive::Error as ArchiveError;
 pub use audit::{Audit, Audited, audit};
 pub use error::{Error, LeftOut, Refused};
-pub use harden::{Hardened, Outcome, harden, publish};
+pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
 pub use options::Options;
 pub use planning::{Planned, plan};

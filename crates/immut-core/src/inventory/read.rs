@@ -179,9 +179,11 @@ impl<'a> Told<'a> {
         self.progress.event(&Event { task: Task::Read, layer: self.number, done: 0, total: self.total });
         ReadFn(move |buffer: &mut [u8]| {
             let count = inner.read(buffer)?;
-            self.done += count as u64;
-            let (done, total) = (self.done, self.total);
-            self.progress.event(&Event { task: Task::Read, layer: self.number, done, total });
+            if count > 0 {
+                self.done += count as u64;
+                let (done, total) = (self.done, self.total);
+                self.progress.event(&Event { task: Task::Read, layer: self.number, done, total });
+            }
             Ok(count)
         })
     }

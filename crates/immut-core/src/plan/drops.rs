@@ -6,7 +6,9 @@ use super::build::id;
 use super::{Action, Step};
 use crate::finding::RuleId;
 use crate::inventory::{EntryId, Inventory, Kind, Name, Replay, beneath, replay};
+use crate::name::Digest;
 use crate::path::RootPath;
+use crate::rules::SMALLEST_IDENTITY;
 
 type Because = BTreeSet<RuleId>;
 
@@ -87,6 +89,7 @@ impl<'a> Draft<'a> {
     /// All steps on files, with those that follow from others.
     pub(super) fn finish(mut self) -> Finished {
         self.forget_what_goes();
+        self.drop_hidden_copies();
         let mut dropped = self.dropped();
         let replayed = loop {
             let replayed = replay(self.inventory, &dropped);
@@ -137,6 +140,42 @@ impl<'a> Draft<'a> {
         for id in covered {
             self.hidden.remove(&id);
         }
+    }
+
+    /// What is removed is gone: hidden entries with the same bytes go too, in every layer, unless a
+    /// file that stays has those bytes.
+    fn drop_hidden_copies(&mut self) {
+        let mut gone: HashMap<Digest, Because> = HashMap::new();
+        let mut stays = HashSet::new();
+        for (id, entry) in self.inventory.entries() {
+            let Some(digest) = self.content(id) else { continue };
+            match self.removal(&entry.path).or_else(|| self.hidden.get(&id)) {
+                Some(because) => {
+                    gone.entry(digest).or_insert_with(|| because.clone());
+                }
+                None if !self.inventory.is_hidden(id) => {
+                    stays.insert(digest);
+                }
+                None => {}
+            }
+        }
+        gone.retain(|digest, _| !stays.contains(digest));
+        let copies: Vec<(EntryId, Because)> = self
+            .inventory
+            .entries()
+            .filter(|(id, entry)| self.inventory.is_hidden(*id) && self.removal(&entry.path).is_none())
+            .filter_map(|(id, _)| Some((id, gone.get(&self.content(id)?)?.clone())))
+            .collect();
+        for (id, because) in copies {
+            self.ruled.insert(self.inventory.entry(id).path.clone());
+            self.hidden.entry(id).or_default().extend(because);
+        }
+    }
+
+    /// The digest of a file's bytes, if they are many enough to tell files apart.
+    fn content(&self, id: EntryId) -> Option<Digest> {
+        let inode = self.inventory.inode(self.inventory.entry(id).inode?);
+        inode.digest.filter(|_| inode.size >= SMALLEST_IDENTITY)
     }
 
     /// Entries that the steps so far drop.

@@ -183,7 +183,9 @@ impl Filter<'_> {
             for index in 0.. {
                 let Some(member) = archive.next().map_err(archive_error)? else { break };
                 done += member.stored;
-                let event = Event { task: Task::Rewrite, layer: self.number, done: done.min(total), total };
+                // The end is told when the whole blob is through.
+                let done = done.min(total.saturating_sub(1));
+                let event = Event { task: Task::Rewrite, layer: self.number, done, total };
                 self.scene.progress.event(&event);
                 self.member(EntryId { layer, index }, member, &mut archive).map_err(io_error(self.number))?;
             }

@@ -190,7 +190,9 @@ impl Hits {
         let mut links: HashMap<RootPath, Vec<EntryId>> = HashMap::new();
         for (id, entry) in inventory.entries() {
             let kind = entry.inode.map(|inode| &inventory.inode(inode).kind);
-            if let Some(Kind::Symlink(target)) = kind {
+            if let Some(Kind::Symlink(target)) = kind
+                && !self.covers(inventory, id)
+            {
                 let target = inventory.resolve_parents(&entry.path.link_target(target));
                 links.entry(target).or_default().push(id);
             }
@@ -209,6 +211,12 @@ impl Hits {
                 }
             }
         }
+    }
+
+    /// Whether an entry lies in a tree that goes as a whole.
+    fn covers(&self, inventory: &Inventory, id: EntryId) -> bool {
+        let path = &inventory.entry(id).path;
+        !inventory.is_hidden(id) && self.trees.keys().any(|tree| path.is_within(tree))
     }
 
     /// Whether nothing is left at a path when the hits are gone: a hidden hit under a visible file

@@ -14,4 +14,5 @@ mod profile;
 
 pub use catalog::{Catalog, Error, Executables, Matcher, Places, Rule, Signature};
 pub use examine::{Subject, examine};
+pub(crate) use files::SMALLEST_IDENTITY;
 pub use profile::{Keep, Profile};

@@ -12,11 +12,13 @@ mod verify;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 pub use layout::Layout;
 pub use registry::{Registry, RegistryOptions};
 pub use verify::Verified;
 
-use crate::image::{self, Descriptor, Image, RawManifest};
+use crate::image::{self, Descriptor, RawManifest};
 use crate::name::{Digest, Location, Reference, Repository};
 
 /// Where images are read from.
@@ -173,22 +175,52 @@ pub fn resolve(source: &dyn Source, reference: &Reference) -> Result<Digest, Err
 /// copy(&image.digest.parse()?, &from, &to)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn copy(digest: &Digest, from: &dyn Source, to: &dyn Sink) -> Result<Image, Error> {
-    let image = Image::parse(from.manifest(digest)?)?;
-    match &image {
-        Image::Manifest(manifest) => {
-            for blob in manifest.layers().iter().chain([manifest.config()]) {
-                copy_blob(blob, from, to)?;
-            }
-        }
-        Image::Index(index) => {
-            for entry in index.entries() {
-                copy(&entry.descriptor.digest, from, to)?;
-            }
-        }
+pub fn copy(digest: &Digest, from: &dyn Source, to: &dyn Sink) -> Result<RawManifest, Error> {
+    copy_nested(digest, from, to, 0)
+}
+
+/// An index in an index is honest; a tower of them is not.
+const DEEPEST: usize = 4;
+
+fn copy_nested(digest: &Digest, from: &dyn Source, to: &dyn Sink, depth: usize) -> Result<RawManifest, Error> {
+    if depth > DEEPEST {
+        let reason = format!("more than {DEEPEST} indexes are nested");
+        return Err(Error::Image(image::Error::Malformed { what: "the index", reason }));
     }
-    to.put_manifest(image.raw())?;
-    Ok(image)
+    let raw = from.manifest(digest)?;
+    let named = Named::by(&raw)?;
+    for blob in &named.blobs {
+        copy_blob(blob, from, to)?;
+    }
+    for manifest in &named.manifests {
+        copy_nested(&manifest.digest, from, to, depth + 1)?;
+    }
+    to.put_manifest(&raw)?;
+    Ok(raw)
+}
+
+/// What a manifest or index names, whatever it is a manifest of: artifacts are copied too.
+struct Named {
+    blobs: Vec<Descriptor>,
+    manifests: Vec<Descriptor>,
+}
+
+impl Named {
+    fn by(raw: &RawManifest) -> Result<Self, Error> {
+        let malformed = |error: serde_json::Error| {
+            Error::Image(image::Error::Malformed { what: "the manifest", reason: error.to_string() })
+        };
+        let json: serde_json::Value = serde_json::from_slice(&raw.bytes).map_err(malformed)?;
+        let list = |field: &str| match &json[field] {
+            serde_json::Value::Null => Ok(Vec::new()),
+            list => Vec::<Descriptor>::deserialize(list).map_err(malformed),
+        };
+        let mut blobs = list("layers")?;
+        if !json["config"].is_null() {
+            blobs.push(Descriptor::deserialize(&json["config"]).map_err(malformed)?);
+        }
+        Ok(Self { blobs, manifests: list("manifests")? })
+    }
 }
 
 /// Copies one blob unless it is there.

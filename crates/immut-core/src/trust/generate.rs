@@ -16,11 +16,13 @@ use super::{Error, Password};
 
 /// A new P-256 key pair as text: what `cosign generate-key-pair` makes.
 ///
-/// ```no_run
-/// # use immut_core::trust::{KeyPair, Password};
+/// ```
+/// use immut_core::trust::{KeyPair, Password};
+/// # let folder = tempfile::tempdir()?;
 /// let pair = KeyPair::generate(&Password::new("correct horse"))?;
-/// pair.write(std::path::Path::new("release"))?; // release.key and release.pub
-/// # Ok::<(), immut_core::trust::Error>(())
+/// let (private, public) = pair.write(&folder.path().join("release"))?; // release.key, release.pub
+/// assert!(private.ends_with("release.key") && public.ends_with("release.pub"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct KeyPair {
     private: Zeroizing<String>,

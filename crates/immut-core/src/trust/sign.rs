@@ -84,14 +84,18 @@ pub enum Outcome {
 /// twice is signing once. Signatures of others stay. After each write the store is read back:
 /// two writers can race for the same tag, and the loser writes again.
 ///
-/// ```no_run
-/// # use immut_core::{store::{Layout, Source}, trust::{self, KeySource, Options}};
-/// let key = KeySource::File("cosign.key".into()).read()?.private_key(None)?;
-/// let layout = Layout::open("image".as_ref())?;
-/// let image = layout.tagged("latest")?.expect("a tag").descriptor().digest;
-/// trust::sign(&image, &layout, &key, &Options::from_environment()?)?;
-/// trust::verify(&layout, &image, trust::Signer::public_key(&key))?;
-/// # Ok::<(), immut_core::trust::Error>(())
+/// ```
+/// # use immut_testkit::Recipe;
+/// use immut_core::store::Layout;
+/// use immut_core::trust::{self, KeyPair, KeySource, Options, Password, Signer};
+/// # let folder = tempfile::tempdir()?;
+/// # let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"x")).write(&folder.path().join("image"));
+/// let (private, _) = KeyPair::generate(&Password::new("pw"))?.write(&folder.path().join("release"))?;
+/// let key = KeySource::File(private).read()?.private_key(Some(&Password::new("pw")))?;
+/// let (layout, digest) = (Layout::open(&folder.path().join("image"))?, image.digest.parse()?);
+/// trust::sign(&digest, &layout, &key, &Options::from_environment()?)?;
+/// assert!(trust::verify(&layout, &digest, key.public_key()).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sign(
     digest: &Digest,

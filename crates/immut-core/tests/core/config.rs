@@ -40,7 +40,7 @@ fn history_stays_in_step_with_the_layers() {
 #[test]
 fn a_layer_on_top_has_its_history() {
     let passwd = |l: LayerRecipe| l.file("/etc/passwd", 0o644, "root:x:0:0::/root:/bin/sh\n");
-    let config = harden(&Recipe::new().layer(passwd).layer(app)).config();
+    let config = harden(&Recipe::new().history(true).layer(passwd).layer(app)).config();
     let history = config["history"].as_array().expect("a history");
     assert_eq!(history.len(), 3);
     assert!(history[2].get("empty_layer").is_none());
@@ -55,7 +55,7 @@ fn no_history_stays_none() {
 
 #[test]
 fn dates_are_the_images_or_the_epochs() {
-    let recipe = Recipe::new().layer(app).layer(bash).entrypoint(&["/app"]);
+    let recipe = Recipe::new().history(true).layer(app).layer(bash).entrypoint(&["/app"]);
     let own = Scene::of(&recipe).harden(&Options::default());
     assert_eq!(own.config()["created"], CREATED);
     let told = Options { epoch: Some(86400), ..Options::default() };
@@ -67,6 +67,7 @@ fn dates_are_the_images_or_the_epochs() {
 #[test]
 fn what_is_not_ours_stays() {
     let recipe = Recipe::new()
+        .history(true)
         .layer(app)
         .layer(bash)
         .label("a", "b")

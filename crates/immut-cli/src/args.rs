@@ -1,0 +1,249 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use immut_core::finding::Severity;
+use immut_core::image::Platform;
+use immut_core::name::Reference;
+use immut_core::plan::Healthcheck;
+use immut_core::rules::Keep;
+use immut_core::trust::KeySource;
+use immut_core::user::UserId;
+
+use crate::exit;
+
+const ABOUT: &str = "Makes container images immutable in practice: shells, package managers, setuid bits and \
+file capabilities go from every layer, the user becomes a number that is not root's, and the result is \
+pushed and signed so that cosign accepts it.";
+
+const REFERENCES: &str = "Images are named REPO[:TAG][@sha256:...] in a registry, or oci:DIR[:TAG][@sha256:...] in \
+an OCI layout.
+
+Signatures are made with a key and are in no transparency log, so cosign has to be told not to look for
+them there:
+  cosign verify --key KEY.pub --insecure-ignore-tlog=true REPO@sha256:...
+
+";
+
+#[derive(Debug, Parser)]
+#[command(name = "immut", version, about = ABOUT, after_help = format!("{REFERENCES}{}", exit::TABLE))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Harden an image, publish it and sign it; stdout is its digest
+    Harden(Box<Harden>),
+    /// Say what harden would do; nothing is written
+    Plan(Box<Plan>),
+    /// Say what rules find in an image
+    Audit(Audit),
+    /// Sign an image that is there already
+    Sign(Sign),
+    /// Check that a key signed an image
+    Verify(Verify),
+    /// Make keys
+    Key(Key),
+    /// List the rules, or explain one
+    Rules(Rules),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// A registry that is spoken to in plain HTTP (localhost always is)
+    #[arg(long, global = true, value_name = "HOST", help_heading = "Registries")]
+    pub(crate) insecure_registry: Vec<String>,
+    /// Certificates in PEM that are trusted besides the system's
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Registries")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Layers that are worked on at the same time [default: the processors]
+    #[arg(long, global = true, value_name = "N", help_heading = "Work")]
+    pub(crate) jobs: Option<usize>,
+    /// How long work is shown [default: bars on a terminal, else plain]
+    #[arg(long, global = true, value_name = "HOW", help_heading = "Work")]
+    pub(crate) progress: Option<ProgressKind>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, help_heading = "Work")]
+    pub(crate) quiet: bool,
+    /// The most entries that an image may have [default: 2000000]
+    #[arg(long, global = true, value_name = "N", help_heading = "Limits on images")]
+    pub(crate) max_entries: Option<u64>,
+    /// The most bytes that an image's layers may unpack to [default: 64 GiB]
+    #[arg(long, global = true, value_name = "N", help_heading = "Limits on images")]
+    pub(crate) max_bytes: Option<u64>,
+    /// How many times a layer may expand [default: 1000]
+    #[arg(long, global = true, value_name = "N", help_heading = "Limits on images")]
+    pub(crate) max_ratio: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressKind {
+    /// Nothing
+    None,
+    /// A line for each layer
+    Plain,
+    /// A JSON object a line, on stderr
+    Json,
+}
+
+/// The choices that plan and harden share.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Choices {
+    /// A built-in profile, or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "baseline")]
+    pub(crate) profile: String,
+    /// How the application starts, as a JSON list; cmd stays
+    #[arg(long, value_name = "JSON", value_parser = words)]
+    pub(crate) entrypoint: Option<Words>,
+    /// The default arguments, as a JSON list
+    #[arg(long, value_name = "JSON", value_parser = words)]
+    pub(crate) cmd: Option<Words>,
+    /// The health check, as a JSON list, or none
+    #[arg(long, value_name = "JSON|none")]
+    pub(crate) healthcheck: Option<Healthcheck>,
+    /// The user to run as, in numbers [default: the image's own, 65532:65532 for root]
+    #[arg(long, value_name = "UID[:GID]")]
+    pub(crate) user: Option<UserId>,
+    /// What stays although a rule finds it: a path, or rule:ID
+    #[arg(long, value_name = "PATH|rule:ID")]
+    pub(crate) keep: Vec<Keep>,
+    /// A platform of an index, such as linux/arm64 [default: all that can be hardened]
+    #[arg(long, value_name = "P")]
+    pub(crate) platform: Vec<Platform>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "The image is named by its digest, since a tag can move. An image whose entrypoint is a shell \
+script is refused with exit 4 until it is told how the application itself starts:
+  immut harden REPO@sha256:... --to REPO --key cosign.key \\
+    --entrypoint '[\"redis-server\"]' --cmd '[\"--save\", \"\"]'")]
+pub(crate) struct Harden {
+    /// The image, by digest: REPO@sha256:... or oci:DIR@sha256:...
+    pub(crate) source: Reference,
+    /// Where to: REPO[:TAG] or oci:DIR[:TAG] (a layout's image is named latest if no tag is given)
+    #[arg(long, value_name = "DEST")]
+    pub(crate) to: Reference,
+    /// A tag that will name the result; written last
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// The private key: a file, or env://NAME
+    #[arg(long, value_name = "FILE", required_unless_present = "no_sign", conflicts_with = "no_sign")]
+    pub(crate) key: Option<KeySource>,
+    /// Make the key pair when FILE is not there
+    #[arg(long, requires = "key")]
+    pub(crate) generate_key: bool,
+    /// Publish without a signature
+    #[arg(long)]
+    pub(crate) no_sign: bool,
+    #[command(flatten)]
+    pub(crate) choices: Choices,
+    /// Write what was done, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
+    /// Write the digest to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) digest_file: Option<PathBuf>,
+    /// Where the image is made; what is there already is not downloaded again [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) stage: Option<PathBuf>,
+    /// The source's name for the annotation org.opencontainers.image.base.name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source_name: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plan {
+    /// The image: REPO[:TAG][@sha256:...] or oci:DIR[:TAG][@sha256:...]
+    pub(crate) source: Reference,
+    #[command(flatten)]
+    pub(crate) choices: Choices,
+    /// How it is shown
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Audit {
+    /// The image: REPO[:TAG][@sha256:...] or oci:DIR[:TAG][@sha256:...]
+    pub(crate) source: Reference,
+    /// How it is shown
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: Format,
+    /// A built-in profile, or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "baseline")]
+    pub(crate) profile: String,
+    /// What stays although a rule finds it: a path, or rule:ID
+    #[arg(long, value_name = "PATH|rule:ID")]
+    pub(crate) keep: Vec<Keep>,
+    /// A platform of an index, such as linux/arm64 [default: all]
+    #[arg(long, value_name = "P")]
+    pub(crate) platform: Vec<Platform>,
+    /// Exit 1 if something at least that bad is found
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    pub(crate) fail_on: Option<Severity>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sign {
+    /// The image, by digest
+    pub(crate) reference: Reference,
+    /// The private key: a file, or env://NAME
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: KeySource,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    /// The image
+    pub(crate) reference: Reference,
+    /// The public key: a file, or env://NAME
+    #[arg(long, value_name = "FILE.pub")]
+    pub(crate) key: KeySource,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make PREFIX.key (encrypted, for cosign too) and PREFIX.pub; nothing is overwritten
+    #[command(after_help = "The password is taken from COSIGN_PASSWORD, or asked for on a terminal; else it is empty.")]
+    Generate {
+        /// Where: PREFIX.key and PREFIX.pub
+        prefix: PathBuf,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Rules {
+    /// A rule's id
+    pub(crate) id: Option<String>,
+}
+
+/// A command line as JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct Words(pub(crate) Vec<String>);
+
+fn words(text: &str) -> Result<Words, String> {
+    serde_json::from_str(text)
+        .map(Words)
+        .map_err(|_| format!("{text:?} is no JSON list of strings, such as '[\"redis-server\", \"--save\", \"\"]'"))
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    serde_json::from_value(text.into()).map_err(|_| "one of info, low, medium, high, critical".to_owned())
+}

@@ -1,0 +1,86 @@
+//! The subcommands: options from arguments, call the core, render.
+
+mod audit;
+mod harden;
+mod key;
+mod plan;
+mod rules;
+mod sign;
+mod verify;
+
+use immut_core::inventory::Limits;
+use immut_core::plan::Choices;
+use immut_core::rules::Profile;
+use immut_core::{Options, image::Platform};
+
+use crate::args::{self, Args, Command, Global};
+use crate::exit::{Code, Failure};
+use crate::progress;
+
+/// Runs the subcommand.
+pub(crate) fn run(args: &Args) -> Result<Code, Failure> {
+    let global = &args.global;
+    crate::render::human::quiet(global.quiet);
+    match &args.command {
+        Command::Harden(command) => harden::run(command, global),
+        Command::Plan(command) => plan::run(command, global),
+        Command::Audit(command) => audit::run(command, global),
+        Command::Sign(command) => sign::run(command, global),
+        Command::Verify(command) => verify::run(command, global),
+        Command::Key(command) => key::run(command),
+        Command::Rules(command) => rules::run(command),
+    }
+}
+
+/// What the core is told.
+fn options(choices: Choices, platforms: &[Platform], global: &Global) -> Result<Options, Failure> {
+    let limits = Limits::default();
+    let defaults = Options::default();
+    Ok(Options {
+        choices,
+        platforms: platforms.to_vec(),
+        limits: Limits {
+            entries: global.max_entries.unwrap_or(limits.entries),
+            bytes: global.max_bytes.unwrap_or(limits.bytes),
+            ratio: global.max_ratio.unwrap_or(limits.ratio),
+        },
+        jobs: global.jobs.unwrap_or(defaults.jobs).max(1),
+        epoch: source_date_epoch()?,
+        progress: progress::of(global),
+        ..defaults
+    })
+}
+
+fn choices(args: &args::Choices) -> Result<Choices, Failure> {
+    Ok(Choices {
+        profile: profile(&args.profile, &args.keep)?,
+        entrypoint: args.entrypoint.as_ref().map(|words| words.0.clone()),
+        cmd: args.cmd.as_ref().map(|words| words.0.clone()),
+        healthcheck: args.healthcheck.clone(),
+        user: args.user,
+    })
+}
+
+/// A profile by name or from a file, with what this run keeps.
+fn profile(name: &str, keep: &[immut_core::rules::Keep]) -> Result<Profile, Failure> {
+    let mut profile = match Profile::named(name) {
+        Some(profile) => profile,
+        None => profile_file(name)?,
+    };
+    profile.keep.extend(keep.iter().cloned());
+    Ok(profile)
+}
+
+fn profile_file(name: &str) -> Result<Profile, Failure> {
+    let text = std::fs::read_to_string(name).map_err(|error| {
+        let names: Vec<String> = Profile::builtin().into_iter().map(|profile| profile.name).collect();
+        Failure::Usage(format!("{name} is neither a profile ({}) nor a file: {error}", names.join(", ")))
+    })?;
+    text.parse().map_err(|error| Failure::Usage(format!("profile {name}: {error}")))
+}
+
+fn source_date_epoch() -> Result<Option<u64>, Failure> {
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let bad = |_| Failure::Usage(format!("SOURCE_DATE_EPOCH is {text:?}, no number of seconds since 1970"));
+    text.parse().map(Some).map_err(bad)
+}

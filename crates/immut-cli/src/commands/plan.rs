@@ -1,0 +1,21 @@
+//! `immut plan`.
+
+use immut_core::plan;
+
+use super::{choices, options};
+use crate::args::{Format, Global, Plan};
+use crate::exit::{Code, Failure};
+use crate::{render, stores};
+
+pub(crate) fn run(args: &Plan, global: &Global) -> Result<Code, Failure> {
+    let source = stores::source(&args.source.location, global)?;
+    let (digest, pinned) = stores::resolve(&args.source, &*source)?;
+    let options = options(choices(&args.choices)?, &args.choices.platform, global)?;
+    let planned = plan(&digest, &*source, &options)?;
+    match args.format {
+        Format::Human => render::human::plans(&pinned, &planned),
+        Format::Json => render::human::product(&render::json::plans(&pinned, &planned)),
+    }
+    let conflicts = planned.iter().any(|one| !one.plan.conflicts.is_empty());
+    Ok(if conflicts { Code::Refused } else { Code::Done })
+}

@@ -1,0 +1,19 @@
+//! `immut sign`.
+
+use immut_core::trust;
+
+use crate::args::{Global, Sign};
+use crate::exit::{Code, Failure};
+use crate::{keys, render, stores};
+
+pub(crate) fn run(args: &Sign, global: &Global) -> Result<Code, Failure> {
+    let source = stores::source(&args.reference.location, global)?;
+    let pinned = stores::pinned(&args.reference, &*source)?;
+    let key = keys::load(&args.key)?;
+    let to = stores::sink(&args.reference.location, None, global)?;
+    let signed = trust::sign_all(&pinned.digest, &*to, &key, &trust::Options::from_environment()?)?;
+    render::human::signed(&signed);
+    render::human::product(&pinned.to_string());
+    render::human::verify_hint(&pinned, &keys::public_file(&args.key));
+    Ok(Code::Done)
+}

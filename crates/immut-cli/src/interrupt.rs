@@ -1,0 +1,35 @@
+//! Interrupts: the stage is cleaned up, and the exit code says which signal it was.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// The temporary stage of this run.
+static STAGE: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Ends the process at SIGINT and SIGTERM. A tag is written last, so whenever that happens the
+/// destination is as it was, or complete.
+pub(crate) fn watch() {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            if let Some(stage) = STAGE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                // What cannot be removed lies in the temporary folder, which the system cleans.
+                std::fs::remove_dir_all(stage).ok();
+            }
+            end(128 + signal);
+        }
+    });
+}
+
+/// Remembers the temporary stage, to be removed when the process is interrupted.
+pub(crate) fn stage(folder: &Path) {
+    *STAGE.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
+}
+
+#[expect(clippy::exit, reason = "a signal ends the process from its own thread")]
+fn end(code: i32) -> ! {
+    std::process::exit(code)
+}

@@ -1,0 +1,120 @@
+//! Results as JSON: `docs/audit.schema.json` and `docs/plan.schema.json`.
+
+use immut_core::finding::{Finding, Subject};
+use immut_core::name::PinnedRef;
+use immut_core::plan::{Action, Conflict, Kept, Step};
+use immut_core::{Audit, LeftOut, Planned};
+use serde_json::{Value, json};
+
+const VERSION: u32 = 1;
+
+/// An audit.
+pub(crate) fn audit(image: &PinnedRef, audit: &Audit) -> String {
+    let platforms = audit.platforms.iter().map(|one| {
+        json!({
+            "platform": one.platform.to_string(),
+            "digest": one.digest,
+            "totals": one.totals,
+            "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
+            "kept": one.kept.iter().map(kept).collect::<Vec<_>>(),
+            "unseen": one.unseen,
+        })
+    });
+    document(image, platforms.collect(), &audit.left_out)
+}
+
+/// Plans.
+pub(crate) fn plans(image: &PinnedRef, planned: &[Planned]) -> String {
+    let platforms = planned.iter().map(|one| {
+        json!({
+            "platform": one.platform.to_string(),
+            "digest": one.manifest.digest(),
+            "before": one.plan.before,
+            "after": one.plan.after,
+            "steps": one.plan.steps.iter().map(step).collect::<Vec<_>>(),
+            "conflicts": one.plan.conflicts.iter().map(conflict).collect::<Vec<_>>(),
+            "kept": one.plan.kept.iter().map(kept).collect::<Vec<_>>(),
+            "unseen": one.plan.unseen,
+        })
+    });
+    document(image, platforms.collect(), &[])
+}
+
+fn document(image: &PinnedRef, platforms: Vec<Value>, left_out: &[LeftOut]) -> String {
+    let left_out: Vec<Value> =
+        left_out.iter().map(|one| json!({ "what": one.what, "reason": one.reason })).collect();
+    let document = json!({
+        "version": VERSION,
+        "image": image.to_string(),
+        "platforms": platforms,
+        "leftOut": left_out,
+    });
+    format!("{document:#}")
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "subject": subject(&finding.subject),
+        "evidence": finding.evidence.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "remedy": finding.remedy,
+    })
+}
+
+fn subject(subject: &Subject) -> Value {
+    match subject {
+        Subject::File(path) => json!({ "path": path }),
+        Subject::Hidden { layer, path } => json!({ "path": path, "hidden": true, "layer": layer + 1 }),
+        Subject::Config(pointer) => json!({ "pointer": pointer }),
+    }
+}
+
+fn kept(kept: &Kept) -> Value {
+    json!({ "path": kept.path, "rule": kept.rule })
+}
+
+fn conflict(conflict: &Conflict) -> Value {
+    json!({
+        "pointer": conflict.pointer,
+        "problem": conflict.problem.to_string(),
+        "chain": conflict.chain.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "settle": conflict.settle,
+    })
+}
+
+fn step(step: &Step) -> Value {
+    let mut value = action(&step.action);
+    value["rules"] = json!(step.because);
+    value
+}
+
+fn action(action: &Action) -> Value {
+    match action {
+        Action::Remove { path } => json!({ "action": "remove", "path": path }),
+        Action::DropHidden { entry, path } => {
+            json!({ "action": "drop-hidden", "path": path, "layer": entry.layer + 1 })
+        }
+        Action::DropMarker { entry, path } => {
+            json!({ "action": "drop-marker", "path": path, "layer": entry.layer + 1 })
+        }
+        Action::ClearMode { path, bits } => {
+            json!({ "action": "clear-mode", "path": path, "bits": format!("{bits:04o}") })
+        }
+        Action::ClearCapability { path } => json!({ "action": "clear-capability", "path": path }),
+        Action::Carry { path, entry, .. } => {
+            json!({ "action": "carry", "path": path, "layer": entry.layer + 1 })
+        }
+        Action::Relink { path, target, entry } => {
+            json!({ "action": "relink", "path": path, "target": target, "layer": entry.layer + 1 })
+        }
+        Action::DropEmptied { layer } => json!({ "action": "drop-emptied", "layer": layer + 1 }),
+        Action::EditFile { path, .. } => json!({ "action": "edit-file", "path": path }),
+        Action::AddDirectory { path, .. } => json!({ "action": "add-directory", "path": path }),
+        Action::SetUser { from, to } => json!({ "action": "set-user", "from": from, "to": to }),
+        Action::SetEntrypoint { to } => json!({ "action": "set-entrypoint", "to": to }),
+        Action::SetCmd { to } => json!({ "action": "set-cmd", "to": to }),
+        Action::SetHealthcheck { to } => json!({ "action": "set-healthcheck", "to": to }),
+        _ => json!({ "action": "other" }),
+    }
+}

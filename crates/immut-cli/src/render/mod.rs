@@ -1,0 +1,4 @@
+//! How results are shown.
+
+pub(crate) mod human;
+pub(crate) mod json;

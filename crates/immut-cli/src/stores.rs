@@ -1,0 +1,75 @@
+//! From references to open stores.
+
+use std::path::Path;
+
+use immut_core::name::{Digest, Location, PinnedRef, Reference};
+use immut_core::store::{self, Layout, Registry, RegistryOptions, Sink, Source};
+
+use crate::args::Global;
+use crate::exit::Failure;
+
+/// Registries as the command line wants them spoken to.
+pub(crate) fn options(global: &Global) -> Result<RegistryOptions, Failure> {
+    let ca = match &global.ca {
+        Some(path) => Some(std::fs::read(path).map_err(|source| Failure::Local {
+            action: "read",
+            path: path.display().to_string(),
+            source,
+        })?),
+        None => None,
+    };
+    Ok(RegistryOptions { insecure: global.insecure_registry.clone(), ca, ..RegistryOptions::default() })
+}
+
+/// Opens where an image is read from.
+pub(crate) fn source(location: &Location, global: &Global) -> Result<Box<dyn Source>, Failure> {
+    match location {
+        Location::Registry(repository) => Ok(Box::new(Registry::connect(repository, &options(global)?)?)),
+        Location::Layout(folder) => Ok(Box::new(Layout::open(folder)?)),
+        other => Err(Failure::Usage(format!("{other} cannot be read from"))),
+    }
+}
+
+/// Opens where an image is written to; blobs of `from` are mounted where that is the same registry.
+pub(crate) fn sink(
+    location: &Location,
+    from: Option<&Location>,
+    global: &Global,
+) -> Result<Box<dyn Sink>, Failure> {
+    match location {
+        Location::Registry(repository) => {
+            let registry = Registry::connect(repository, &options(global)?)?;
+            Ok(match from {
+                Some(Location::Registry(from)) => Box::new(registry.mounting_from(from.clone())),
+                _ => Box::new(registry),
+            })
+        }
+        Location::Layout(folder) => Ok(Box::new(Layout::create(folder)?)),
+        other => Err(Failure::Usage(format!("{other} cannot be written to"))),
+    }
+}
+
+/// The image that a reference names now, and its name by digest.
+pub(crate) fn resolve(reference: &Reference, source: &dyn Source) -> Result<(Digest, PinnedRef), Failure> {
+    let digest = store::resolve(source, reference)?;
+    let pinned = PinnedRef { location: reference.location.clone(), tag: reference.tag.clone(), digest };
+    Ok((digest, pinned))
+}
+
+/// A reference by digest; a tag is refused with the digest that it names now.
+pub(crate) fn pinned(reference: &Reference, source: &dyn Source) -> Result<PinnedRef, Failure> {
+    if let Some(pinned) = reference.pinned() {
+        return Ok(pinned);
+    }
+    let (_, now) = resolve(reference, source)?;
+    Err(Failure::Usage(format!(
+        "{reference} is no reference by digest, and a tag can move; it names {now} now"
+    )))
+}
+
+/// A folder for a stage that is not a memory disk, if the system has one.
+pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("immut-");
+    builder.tempdir_in(Path::new("/var/tmp")).or_else(|_| builder.tempdir())
+}
