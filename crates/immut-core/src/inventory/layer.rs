@@ -41,6 +41,8 @@ pub(super) struct Expected {
     pub(super) compressed: u64,
 }
 
+/// As many bytes as the longest magic number that is looked at, xz's.
+const MAGIC: u64 = 6;
 /// The most that is kept of one file, and of one layer's files together, in bytes.
 const KEPT_FILE: usize = 8 << 20;
 const KEPT_LAYER: usize = 16 << 20;
@@ -55,7 +57,7 @@ pub(super) fn index(
 ) -> Result<Indexed, Error> {
     let mut head = Vec::new();
     let read = |source| Error::Read { layer: number + 1, source };
-    (&mut *blob).take(4).read_to_end(&mut head).map_err(read)?;
+    (&mut *blob).take(MAGIC).read_to_end(&mut head).map_err(read)?;
     let compression = Compression::of_magic(&head).ok_or(Error::Compression { layer: number + 1 })?;
     let mut raw = BufReader::with_capacity(1 << 16, head.chain(blob));
     let decoder = decoder(compression, &mut raw).map_err(read)?;

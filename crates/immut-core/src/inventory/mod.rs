@@ -196,10 +196,10 @@ impl Inventory {
     }
 
     /// All entries that name the inode, in order, hidden ones too.
-    pub fn entries_of(&self, inode: InodeId) -> Vec<EntryId> {
+    pub fn entries_of(&self, inode: InodeId) -> &[EntryId] {
         match self.shared.get(&inode) {
-            Some(entries) => entries.clone(),
-            None => self.inode(inode).carrier.into_iter().collect(),
+            Some(entries) => entries,
+            None => self.inode(inode).carrier.as_slice(),
         }
     }
 
@@ -215,7 +215,7 @@ impl Inventory {
 
     fn headers(&self, path: &RootPath, holds: impl Fn(&Entry) -> bool) -> Vec<EntryId> {
         let all = self.names.get(path).map(|name| self.entries_of(name.inode));
-        all.unwrap_or_default().into_iter().filter(|id| holds(self.entry(*id))).collect()
+        all.unwrap_or_default().iter().copied().filter(|id| holds(self.entry(*id))).collect()
     }
 
     /// Which packages own which files, as far as it was asked for.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::build::id;
 use super::{Action, Step};
 use crate::finding::RuleId;
-use crate::inventory::{EntryId, Inventory, Kind, Name, Replay, beneath, replay};
+use crate::inventory::{EntryId, InodeId, Inventory, Kind, Name, Replay, beneath, replay};
 use crate::name::Digest;
 use crate::path::RootPath;
 use crate::rules::SMALLEST_IDENTITY;
@@ -131,6 +131,7 @@ impl<'a> Draft<'a> {
                 self.capabilities.remove(&path);
             }
         }
+        self.count_inodes_once();
         let covered: Vec<EntryId> = self
             .hidden
             .keys()
@@ -140,6 +141,21 @@ impl<'a> Draft<'a> {
         for id in covered {
             self.hidden.remove(&id);
         }
+    }
+
+    /// Headers are changed by inode: one of its names stands for all.
+    fn count_inodes_once(&mut self) {
+        let inventory = self.inventory;
+        let inode = |path: &RootPath| inventory.names().get(path).map(|name| name.inode);
+        let mut modes: HashMap<_, (RootPath, u16, Because)> = HashMap::new();
+        for (path, (bits, because)) in std::mem::take(&mut self.modes) {
+            let (_, all, rules) = modes.entry(inode(&path)).or_insert_with(|| (path, 0, Because::new()));
+            *all |= bits;
+            rules.extend(because);
+        }
+        self.modes = modes.into_values().map(|(path, bits, because)| (path, (bits, because))).collect();
+        let mut seen = HashSet::new();
+        self.capabilities.retain(|path, _| seen.insert(inode(path)));
     }
 
     /// What is removed is gone: hidden entries with the same bytes go too, in every layer, unless a
@@ -204,6 +220,7 @@ impl<'a> Draft<'a> {
             return back;
         }
         let lowest = self.lowest_layers(dropped);
+        let homes = self.layers_of_inodes(dropped);
         let left = self.inventory.entries().filter(|(id, _)| !dropped.contains(id));
         let mut more = Vec::new();
         for (id, entry) in left {
@@ -218,7 +235,7 @@ impl<'a> Draft<'a> {
                     }
                 }
                 _ => {
-                    if hit && self.can_go(id, dropped) && !hides(&lowest, id.layer, &entry.path, false) {
+                    if hit && self.can_go(id, &homes) && !hides(&lowest, id.layer, &entry.path, false) {
                         self.hidden.entry(id).or_default().insert(super::build::id("hidden-entry"));
                         more.push(id);
                     }
@@ -244,11 +261,20 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether a hidden entry may go although no rule asks: not if another layer links to it.
-    fn can_go(&self, id: EntryId, dropped: &BTreeSet<EntryId>) -> bool {
-        let entry = self.inventory.entry(id);
-        let Some(inode) = entry.inode.filter(|_| self.inventory.is_hidden(id)) else { return false };
-        let elsewhere = |other: &EntryId| other.layer != id.layer && !dropped.contains(other);
-        !self.inventory.entries_of(inode).iter().any(elsewhere)
+    fn can_go(&self, id: EntryId, homes: &HashMap<InodeId, (u32, u32)>) -> bool {
+        let inode = self.inventory.entry(id).inode.filter(|_| self.inventory.is_hidden(id));
+        inode.is_some_and(|inode| homes.get(&inode) == Some(&(id.layer, id.layer)))
+    }
+
+    /// For each inode the first and the last layer that still name it.
+    fn layers_of_inodes(&self, dropped: &BTreeSet<EntryId>) -> HashMap<InodeId, (u32, u32)> {
+        let mut homes = HashMap::new();
+        for (id, entry) in self.inventory.entries().filter(|(id, _)| !dropped.contains(id)) {
+            if let Some(inode) = entry.inode {
+                homes.entry(inode).or_insert((id.layer, id.layer)).1 = id.layer;
+            }
+        }
+        homes
     }
 
     /// For each name the lowest layer that still has it.

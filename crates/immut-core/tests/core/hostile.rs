@@ -34,7 +34,7 @@ fn a_blob_that_is_not_what_its_digest_names_is_refused() {
     let cases = [
         (Fault::DiffId, "layer 2 unpacks to sha256:"),
         (Fault::Missing, "is not in"),
-        (Fault::Content, "digest"),
+        (Fault::Content, "layer 2"),
         (Fault::Size, "bytes instead of"),
         (Fault::Truncated(40), "bytes instead of"),
         (Fault::EncodedTruncated(40), "layer 2"),
@@ -60,7 +60,7 @@ fn a_blob_that_is_not_what_its_digest_names_is_refused() {
 #[test]
 fn bytes_after_a_plain_or_zstd_archive_are_not_believed_blindly() {
     for encoding in [Encoding::Plain, Encoding::Zstd, Encoding::Gzip] {
-        for fault in [Fault::Truncated(300), Fault::Content, Fault::Size] {
+        for fault in [Fault::Truncated(30), Fault::Content, Fault::Size] {
             let what = format!("{encoding:?} {fault:?}");
             let recipe = app().layer_as(encoding, |l| l.file("/x", 0o644, vec![1; 3000])).fault(fault);
             let told = refused(&recipe, &Options::default());
@@ -85,12 +85,12 @@ fn hostile_entries_are_named_with_layer_and_reason() {
     let cases: [(Build, &str, &str); 12] = [
         (|l| l.file("../../etc/passwd", 0o644, "x"), "entry ../../etc/passwd", "climbs out"),
         (|l| l.file("/a/../../b", 0o644, "x"), "entry a/../../b", "climbs out"),
-        (|l| l.hardlink("/x", "../../etc/shadow"), "entry x", "climbs out"),
+        (|l| l.hardlink("/x", "../../etc/shadow"), "entry /x", "climbs out"),
         (|l| l.hardlink("/x", "/missing"), "entry /x", "is not there"),
         (|l| l.dir("/d", 0o755).hardlink("/x", "/d"), "entry /x", "is a directory"),
         (|l| l.naming(Naming::Verbatim).file("/.wh.", 0o644, ""), "entry /.wh.", "whiteout of nothing"),
-        (|l| l.file("/d/.wh...", 0o644, ""), "entry d/.wh...", "whiteout of nothing"),
-        (|l| l.naming(Naming::Verbatim).file("./", 0o644, ""), "entry ./", "root directory"),
+        (|l| l.file("/d/.wh...", 0o644, ""), "entry /d/.wh...", "whiteout of nothing"),
+        (|l| l.naming(Naming::Verbatim).file("./", 0o644, ""), "entry /", "root directory"),
         (|l| l.pax("path", [b"a".repeat(5000), vec![]].concat()).file("/a", 0o644, ""), "entry a", "longer than 4096"),
         (|l| l.pax("path", "a\0b").file("/a", 0o644, ""), "entry a", "NUL"),
         (|l| l.global_pax("path", "/etc/passwd").file("/a", 0o644, ""), "PAX global header", "changes names"),
@@ -163,6 +163,9 @@ fn a_bomb_is_stopped_at_its_ratio() {
     let file = std::io::Read::take(std::io::repeat(0), size);
     let mut header = tar::Header::new_ustar();
     header.set_path("zeros").expect("a name");
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_size(size);
     header.set_cksum();
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
@@ -188,9 +191,6 @@ fn what_is_no_image_is_refused() {
     assert!(refused(&helm, &Options::default()).contains("helm"), "a chart");
     let count = app().config(|json| json["rootfs"] = json!({ "type": "layers", "diff_ids": [] }));
     assert!(refused(&count, &Options::default()).contains("0 diff_ids"), "no diff_ids");
-    let no_json = app().manifest(|json| *json = json!([1, 2]));
-    let caught = std::panic::catch_unwind(|| refused(&no_json, &Options::default()));
-    drop(caught); // the recipe itself may not be able to write it
     let nested = IndexRecipe::new().line(json!({ "mediaType": "x", "digest": "no digest", "size": 1 }));
     let error = Scene::of_index(&nested).try_harden(&Options::default()).err().expect("refused");
     assert!(error.to_string().contains("an entry of the index"), "{error}");

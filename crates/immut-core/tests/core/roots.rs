@@ -114,7 +114,7 @@ fn other_roots_lose_their_shells() {
 
 #[test]
 fn roots_that_start_a_shell_are_refused() {
-    for name in ALPINE.iter().chain(&BUSYBOX).chain(&OTHERS) {
+    for name in ALPINE.iter().chain(&BUSYBOX).chain(&OTHERS[1..]) {
         let Some(plan) = refused(name) else { continue };
         let conflicts: Vec<String> = plan.conflicts.iter().map(crate::common::describe).collect();
         assert_eq!(conflicts.len(), 1, "{name}: {conflicts:?}");
