@@ -66,8 +66,11 @@ impl<R: Read> Archive<R> {
     /// The next member, or none at the end of the archive. Content that was not read is skipped.
     pub(crate) fn next(&mut self) -> Result<Option<Member>, Error> {
         self.skip_content()?;
-        let mut extensions = Vec::new();
+        let mut extensions: Vec<member::Extension> = Vec::new();
         loop {
+            if extensions.iter().map(|one| one.raw.len() as u64).sum::<u64>() > 2 * MAX_EXTENSION {
+                return Err(self.bad("the extended headers of one entry have more than 2 MiB"));
+            }
             let Some(header) = self.header(extensions.is_empty())? else { return Ok(None) };
             match header[member::TYPEFLAG] {
                 b'x' | b'X' | b'L' | b'K' => extensions.push(self.extension(header)?),

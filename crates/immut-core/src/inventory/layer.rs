@@ -13,7 +13,7 @@ use crate::image::Compression;
 use crate::inventory::packages;
 use crate::inventory::probe::Content;
 use crate::name::Digest;
-use crate::path::RootPath;
+use crate::path::{self, RootPath};
 
 /// What a pass over a layer gives; inodes come when layers are merged.
 pub(super) struct Indexed {
@@ -107,7 +107,7 @@ fn walk<R: Read>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Result<I
     entries.shrink_to_fit();
     let (diff_id, size) = (Digest::finish(tar.hasher), tar.size);
     let layer = Layer { diff_id, compression: Compression::None, size, entries };
-    let Contents { files, kept, unseen } = contents;
+    let Contents { files, kept, unseen, .. } = contents;
     Ok(Indexed { layer, files, kept, unseen })
 }
 
@@ -116,6 +116,8 @@ struct Contents {
     files: Vec<FileFacts>,
     kept: Vec<(u32, Vec<u8>)>,
     unseen: Vec<String>,
+    /// Bytes of what is kept.
+    held: usize,
 }
 
 impl Contents {
@@ -130,8 +132,8 @@ impl Contents {
     ) -> io::Result<()> {
         let mut hasher = Sha256::new();
         let mut probe = Probe::new(sought);
-        let mut keep = wanted(path, sought).then(Vec::new);
-        let held: usize = self.kept.iter().map(|(_, bytes)| bytes.len()).sum();
+        // A sparse file's content is not its text.
+        let mut keep = (wanted(path, sought) && !member.sparse).then(Vec::new);
         let mut buffer = [0; 1 << 15];
         loop {
             let count = archive.read_content(&mut buffer)?;
@@ -142,12 +144,13 @@ impl Contents {
             probe.feed(&buffer[..count]);
             if let Some(bytes) = &mut keep {
                 bytes.extend_from_slice(&buffer[..count]);
-                if bytes.len() > KEPT_FILE || held + bytes.len() > KEPT_LAYER {
+                if bytes.len() > KEPT_FILE || self.held + bytes.len() > KEPT_LAYER {
                     self.unseen.push(format!("{path} is too large to be looked into"));
                     keep = None;
                 }
             }
         }
+        self.held += keep.as_ref().map_or(0, Vec::len);
         self.kept.extend(keep.map(|bytes| (entry, bytes)));
         let digest = (!member.sparse).then(|| Digest::finish(hasher));
         self.files.push(FileFacts { entry, size: member.size, digest, content: probe.finish() });
@@ -191,6 +194,9 @@ fn kind(member: &Member) -> Result<Kind, String> {
     Ok(match member.kind {
         Type::File => Kind::File,
         Type::Directory => Kind::Directory,
+        Type::Symlink if member.link.len() > path::MAX_LEN => {
+            return Err(format!("its link target has more than {} bytes", path::MAX_LEN));
+        }
         Type::Symlink => Kind::Symlink(member.link.clone().into()),
         Type::Hardlink => Kind::Hardlink(
             RootPath::parse(&member.link).map_err(|error| format!("its link target: {error}"))?,

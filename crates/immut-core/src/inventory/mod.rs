@@ -203,6 +203,21 @@ impl Inventory {
         }
     }
 
+    /// The headers that name the inode of a name and have one of the mode bits, hidden ones too.
+    pub(crate) fn headers_with(&self, path: &RootPath, bits: u16) -> Vec<EntryId> {
+        self.headers(path, |entry| entry.mode & bits != 0)
+    }
+
+    /// The headers that name the inode of a name and carry `security.capability`.
+    pub(crate) fn headers_with_capability(&self, path: &RootPath) -> Vec<EntryId> {
+        self.headers(path, |entry| entry.capability)
+    }
+
+    fn headers(&self, path: &RootPath, holds: impl Fn(&Entry) -> bool) -> Vec<EntryId> {
+        let all = self.names.get(path).map(|name| self.entries_of(name.inode));
+        all.unwrap_or_default().into_iter().filter(|id| holds(self.entry(*id))).collect()
+    }
+
     /// Which packages own which files, as far as it was asked for.
     pub fn packages(&self) -> &Packages {
         &self.packages

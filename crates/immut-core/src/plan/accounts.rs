@@ -61,7 +61,7 @@ impl Edit<'_> {
             let name = free_name(uid, |name| accounts.by_name(name).is_some());
             lines.push(format!("{name}:x:{uid}:{}:{NAME}:{HOME}:{NOLOGIN}", gid.unwrap_or(uid)));
         }
-        joined(&lines)
+        if lines.iter().map(String::as_str).eq(text.lines()) { text.to_owned() } else { joined(&lines) }
     }
 
     /// A line of `/etc/passwd` whose login shell is about to go gets one that lets nobody in.
@@ -97,11 +97,9 @@ impl Edit<'_> {
         if !home.starts_with('/') || path.is_root() || home == "/nonexistent" {
             return Vec::new();
         }
-        if self.inventory.resolve(&path).found.is_some() {
-            return Vec::new();
-        }
+        let (there, path) = self.follow(&path);
         let missing = std::iter::successors(Some(path.clone()), RootPath::parent)
-            .take_while(|path| !path.is_root() && !self.inventory.names().contains_key(path));
+            .take_while(|path| *path != there);
         let mut missing: Vec<RootPath> = missing.collect();
         missing.reverse();
         let layer = missing.first().and_then(|first| self.layer_for(first));
@@ -111,6 +109,21 @@ impl Edit<'_> {
             Action::AddDirectory { path: directory, mode, owner, layer }
         };
         missing.into_iter().map(action).collect()
+    }
+
+    /// What there is of a path with its links followed, and where the whole of it will be: a
+    /// directory must not take the place of a link above it.
+    fn follow(&self, path: &RootPath) -> (RootPath, RootPath) {
+        let mut rest = Vec::new();
+        let mut above = path.clone();
+        loop {
+            if let Some(there) = self.inventory.resolve(&above).found {
+                let whole = rest.iter().rev().fold(there.clone(), |path, name: &Vec<u8>| path.join(name));
+                return (there, whole);
+            }
+            rest.push(above.file_name().to_vec());
+            above = above.parent().unwrap_or_else(RootPath::root);
+        }
     }
 
     /// The layer that holds `/etc/passwd`, if it is written anew, has the parent directory, and no

@@ -118,7 +118,7 @@ fn draft_finding(draft: &mut Draft<'_>, keeping: &mut Keeping<'_>, finding: &Fin
             Remedy::ClearMode => draft.clear_mode(path, &finding.rule),
             Remedy::ClearCapability => draft.clear_capability(path, &finding.rule),
             _ => {
-                for part in keeping.without_kept(path) {
+                for part in keeping.parts_around_kept(path, &finding.rule) {
                     draft.remove(part, &finding.rule);
                 }
             }
@@ -175,6 +175,15 @@ impl<'a> Keeping<'a> {
         }
         let found = || self.inventory.names().get(&self.inventory.resolve(path).found?);
         !self.whole.is_empty() && found().is_some_and(|name| self.whole.contains(&name.inode))
+    }
+
+    /// What of a tree goes; that a part of it stays is recorded.
+    fn parts_around_kept(&mut self, path: &RootPath, rule: &RuleId) -> Vec<RootPath> {
+        let parts = self.without_kept(path);
+        if !parts.contains(path) {
+            self.recorded.insert(Kept { path: path.clone(), rule: rule.clone() });
+        }
+        parts
     }
 
     /// A tree without what is kept in it: itself, or the parts around.

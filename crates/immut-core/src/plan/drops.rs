@@ -188,11 +188,9 @@ impl<'a> Draft<'a> {
 
     /// Layers that a step touches.
     fn hits(&self, dropped: &BTreeSet<EntryId>, replayed: &Replay) -> BTreeSet<u32> {
-        let changed = self.modes.keys().chain(self.capabilities.keys());
-        let headers = changed
-            .filter_map(|path| self.inventory.names().get(path))
-            .flat_map(|name| self.inventory.entries_of(name.inode))
-            .filter(|id| !dropped.contains(id));
+        let modes = self.modes.iter().flat_map(|(path, (bits, _))| self.inventory.headers_with(path, *bits));
+        let capabilities = self.capabilities.keys().flat_map(|path| self.inventory.headers_with_capability(path));
+        let headers = modes.chain(capabilities).filter(|id| !dropped.contains(id));
         let links = replayed.retargets.iter().map(|(id, _)| *id);
         let carries = replayed.carries.iter().copied();
         dropped.iter().copied().chain(headers).chain(links).chain(carries).map(|id| id.layer).collect()
@@ -267,7 +265,7 @@ impl<'a> Draft<'a> {
     /// Layers from which a step took something and nothing is left but directories that lower
     /// layers have too. One layer stays in any case: engines want an image to have one.
     fn emptied(&self, dropped: &BTreeSet<EntryId>, hits: &BTreeSet<u32>) -> Vec<Step> {
-        let mut directories: HashMap<&RootPath, (u16, u32, u32)> = HashMap::new();
+        let mut directories: BTreeMap<RootPath, (u16, u32, u32)> = BTreeMap::new();
         let mut emptied = Vec::new();
         for (layer, number) in self.inventory.layers().iter().zip(0..) {
             let left = || {
@@ -283,9 +281,9 @@ impl<'a> Draft<'a> {
             }
             for (_, entry) in left() {
                 if entry.kind == Kind::Directory {
-                    directories.insert(&entry.path, (entry.mode, entry.uid, entry.gid));
-                } else {
-                    directories.retain(|path, _| !path.is_within(&entry.path));
+                    directories.insert(entry.path.clone(), (entry.mode, entry.uid, entry.gid));
+                } else if entry.kind != Kind::Ignored {
+                    forget(&mut directories, &entry.path);
                 }
             }
         }
@@ -329,6 +327,15 @@ impl<'a> Draft<'a> {
             Action::Relink { entry: *entry, path, target: target.clone() }
         });
         carries.chain(relinks).map(|action| Step { action, because: because.clone() }).collect()
+    }
+}
+
+/// Takes a path and all beneath it out of an ordered map.
+fn forget<V>(map: &mut BTreeMap<RootPath, V>, path: &RootPath) {
+    map.remove(path);
+    let within: Vec<RootPath> = beneath(map, path).map(|(path, _)| path.clone()).collect();
+    for path in within {
+        map.remove(&path);
     }
 }
 

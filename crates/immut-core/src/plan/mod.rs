@@ -243,7 +243,7 @@ impl Plan {
     ///
     /// ```
     /// # use immut_testkit::Recipe;
-    /// # use immut_core::{Choices, Options, Progress, store::Layout};
+    /// # use immut_core::{Options, store::Layout};
     /// let folder = tempfile::tempdir()?;
     /// let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"x")).user("7").entrypoint(&["/app"])
     ///     .write(&folder.path().join("image"));

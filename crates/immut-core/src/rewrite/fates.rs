@@ -71,12 +71,12 @@ impl<'a> Fates<'a> {
                 self.of_mut(*entry).dropped = true;
             }
             Action::ClearMode { path, bits } => {
-                for id in headers(inventory, path) {
+                for id in inventory.headers_with(path, *bits) {
                     self.of_mut(id).clear |= bits;
                 }
             }
             Action::ClearCapability { path } => {
-                for id in headers(inventory, path) {
+                for id in inventory.headers_with_capability(path) {
                     self.of_mut(id).clear_capability = true;
                 }
             }
@@ -126,9 +126,4 @@ impl<'a> Fates<'a> {
     fn of_mut(&mut self, id: EntryId) -> &mut Fate<'a> {
         self.entries.entry(id).or_default()
     }
-}
-
-/// All headers that name the inode of a name.
-fn headers(inventory: &Inventory, path: &RootPath) -> Vec<EntryId> {
-    inventory.names().get(path).map(|name| inventory.entries_of(name.inode)).unwrap_or_default()
 }

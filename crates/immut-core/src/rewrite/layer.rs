@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::encode::Encoder;
@@ -25,9 +26,29 @@ pub(super) struct Scene<'a> {
     pub(super) progress: &'a dyn Progress,
 }
 
-/// Files whose name goes and whose bytes a later hardlink takes over.
+/// Files put aside whose bytes later hardlinks take over, often one, sometimes several: a name that
+/// has them may be hidden again before the next link comes.
 #[derive(Default)]
 pub(super) struct Spool(Mutex<HashMap<EntryId, (Member, File)>>);
+
+impl Spool {
+    fn put<R: Read>(&self, id: EntryId, member: Member, archive: &mut Archive<R>, folder: &Path) -> io::Result<()> {
+        let mut file = tempfile::tempfile_in(folder)?;
+        copy_plain(archive, &mut file)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (member, file));
+        Ok(())
+    }
+
+    /// A file's headers, and its content from the start.
+    fn get(&self, id: EntryId) -> io::Result<(Member, File)> {
+        let spooled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (member, file) =
+            spooled.get(&id).ok_or_else(|| io::Error::other("a carried file was not put aside"))?;
+        let mut content = file.try_clone()?;
+        content.rewind()?;
+        Ok((member.clone(), content))
+    }
+}
 
 impl Scene<'_> {
     /// The layer as it will be; none if it is left out.
@@ -35,6 +56,7 @@ impl Scene<'_> {
         let old = &self.subject.manifest.layers()[number];
         let indexed = &self.subject.inventory.layers()[number];
         if !self.fates.touches(number) {
+            self.lend(number, spool)?;
             return Ok(Some(NewLayer { blob: old.clone(), diff_id: indexed.diff_id }));
         }
         let mut filter = Filter {
@@ -52,6 +74,29 @@ impl Scene<'_> {
             return Ok(None);
         }
         self.keep(out, indexed.compression, number).map(Some)
+    }
+
+    /// Puts aside what later layers take over from a layer that stays as it is.
+    fn lend(&self, number: usize, spool: &Spool) -> Result<(), Error> {
+        let layer = number_of(number);
+        if !self.fates.wanted.iter().any(|id| id.layer == layer) {
+            return Ok(());
+        }
+        let compression = self.subject.inventory.layers()[number].compression;
+        let blob = self.stage.open(&self.subject.manifest.layers()[number])?;
+        let mut raw = BufReader::with_capacity(1 << 16, blob);
+        let archive_error = |source| Error::Archive { layer: number + 1, source };
+        let mut archive = Archive::new(decoder(compression, &mut raw).map_err(io_error(number))?);
+        for index in 0.. {
+            let Some(member) = archive.next().map_err(archive_error)? else { break };
+            let id = EntryId { layer, index };
+            if self.fates.wanted.contains(&id) {
+                spool.put(id, member, &mut archive, self.stage.folder()).map_err(io_error(number))?;
+            }
+        }
+        archive.finish().map_err(io_error(number))?;
+        io::copy(&mut raw, &mut io::sink()).map_err(io_error(number))?;
+        Ok(())
     }
 
     /// What is added on top, as a layer of its own.
@@ -134,7 +179,7 @@ impl Filter<'_> {
         {
             let tar = decoder(compression, &mut raw).map_err(io_error(self.number))?;
             let mut archive = Archive::new(tar);
-            let layer = u32::try_from(self.number).unwrap_or(u32::MAX);
+            let layer = number_of(self.number);
             for index in 0.. {
                 let Some(member) = archive.next().map_err(archive_error)? else { break };
                 done += member.stored;
@@ -153,47 +198,42 @@ impl Filter<'_> {
     }
 
     fn member<R: Read>(&mut self, id: EntryId, mut member: Member, archive: &mut Archive<R>) -> io::Result<()> {
-        let Some(fate) = self.scene.fates.of(id) else {
-            self.out.write_all(&member.head.to_bytes())?;
-            return copy_content(archive, &mut self.out, member.stored);
-        };
+        let (fates, unchanged) = (self.scene.fates, Fate::default());
+        let fate = fates.of(id).unwrap_or(&unchanged);
+        let lent = fates.wanted.contains(&id);
+        if lent {
+            self.spool.put(id, member.clone(), archive, self.scene.stage.folder())?;
+        }
         if fate.dropped {
-            return if self.scene.fates.wanted.contains(&id) { self.spool(id, member, archive) } else { Ok(()) };
+            return Ok(());
         }
         if let Some(from) = fate.carries {
             return self.carry(&member, from, fate);
         }
         edit(&mut member.head, fate);
-        match fate.content {
-            Some(content) => {
-                member.head.set_size(content.len() as u64);
-                self.out.write_all(&member.head.to_bytes())?;
-                write_content(content, &mut self.out)
-            }
-            None => {
-                self.out.write_all(&member.head.to_bytes())?;
-                copy_content(archive, &mut self.out, member.stored)
-            }
+        if let Some(content) = fate.content {
+            member.head.set_size(content.len() as u64);
+            self.out.write_all(&member.head.to_bytes())?;
+            return write_content(content, &mut self.out);
         }
-    }
-
-    /// Puts a file aside whose bytes another name takes over.
-    fn spool<R: Read>(&self, id: EntryId, member: Member, archive: &mut Archive<R>) -> io::Result<()> {
-        let mut file = tempfile::tempfile_in(self.scene.stage.folder())?;
-        copy_plain(archive, &mut file)?;
-        self.spool.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (member, file));
-        Ok(())
+        self.out.write_all(&member.head.to_bytes())?;
+        if lent {
+            io::copy(&mut self.spool.get(id)?.1, &mut self.out)?;
+            return self.out.write_all(zero_blocks(member.stored));
+        }
+        copy_content(archive, &mut self.out, member.stored)
     }
 
     /// Writes a hardlink as the regular file whose name went.
     fn carry(&mut self, link: &Member, from: EntryId, fate: &Fate<'_>) -> io::Result<()> {
-        let spooled = self.spool.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&from);
-        let (file, mut content) =
-            spooled.ok_or_else(|| io::Error::other("a carried file was not put aside"))?;
+        let (file, mut content) = self.spool.get(from)?;
         let mut head = file.head.carried_by(link);
         edit(&mut head, fate);
+        // Attributes come with the file's headers.
+        if self.scene.fates.of(from).is_some_and(|file| file.clear_capability) {
+            head.clear_capability();
+        }
         self.out.write_all(&head.to_bytes())?;
-        content.rewind()?;
         io::copy(&mut content, &mut self.out)?;
         self.out.write_all(zero_blocks(file.stored))
     }
@@ -230,6 +270,10 @@ fn copy_plain<R: Read>(archive: &mut Archive<R>, out: &mut impl Write) -> io::Re
 fn write_content(content: &[u8], out: &mut Encoder) -> io::Result<()> {
     out.write_all(content)?;
     out.write_all(zero_blocks(content.len() as u64))
+}
+
+fn number_of(layer: usize) -> u32 {
+    u32::try_from(layer).expect("an image has fewer than 2^32 layers")
 }
 
 fn io_error(number: usize) -> impl FnOnce(io::Error) -> Error {

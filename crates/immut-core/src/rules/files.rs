@@ -185,27 +185,30 @@ impl Hits {
         }
     }
 
-    /// Links whose target was hit, in every layer, until no more are found.
+    /// Links whose target was hit, in every layer, and links to these.
     fn follow_links(&mut self, inventory: &Inventory) {
-        let links: Vec<(EntryId, RootPath)> = inventory
-            .entries()
-            .filter_map(|(id, entry)| match &entry.kind {
-                Kind::Symlink(target) if !self.covers(inventory, id) => {
-                    let literal = entry.path.link_target(target);
-                    Some((id, inventory.resolve_parents(&literal)))
-                }
-                _ => None,
-            })
-            .collect();
-        loop {
-            let before = self.found.len();
-            for (id, target) in &links {
-                if !self.found.contains_key(id) && self.is_gone(inventory, target) {
-                    self.add(inventory, *id, vec![Evidence::LinkTo(target.clone())]);
-                }
+        let mut links: HashMap<RootPath, Vec<EntryId>> = HashMap::new();
+        for (id, entry) in inventory.entries() {
+            let kind = entry.inode.map(|inode| &inventory.inode(inode).kind);
+            if let Some(Kind::Symlink(target)) = kind
+                && !self.covers(inventory, id)
+            {
+                let target = inventory.resolve_parents(&entry.path.link_target(target));
+                links.entry(target).or_default().push(id);
             }
-            if self.found.len() == before {
-                return;
+        }
+        let mut gone: Vec<RootPath> =
+            links.keys().filter(|target| self.is_gone(inventory, target)).cloned().collect();
+        gone.sort_unstable();
+        while let Some(target) = gone.pop() {
+            for id in links.remove(&target).unwrap_or_default() {
+                if !self.found.contains_key(&id) {
+                    self.add(inventory, id, vec![Evidence::LinkTo(target.clone())]);
+                }
+                let name = &inventory.entry(id).path;
+                if links.contains_key(name) && self.is_gone(inventory, name) {
+                    gone.push(name.clone());
+                }
             }
         }
     }
@@ -219,7 +222,8 @@ impl Hits {
     /// Whether nothing is left at a path when the hits are gone: a hidden hit under a visible file
     /// of the same name does not take that name away.
     fn is_gone(&self, inventory: &Inventory, path: &RootPath) -> bool {
-        let in_tree = self.trees.keys().any(|tree| path.is_within(tree));
+        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        let in_tree = !self.trees.is_empty() && above.any(|path| self.trees.contains_key(&path));
         let hit = self.names.contains_key(path);
         match inventory.names().get(path) {
             Some(name) => {

@@ -1,0 +1,329 @@
+//! What each rule finds, what it needs to find it, and what goes with it.
+
+use immut_core::Options;
+use immut_core::finding::{Finding, Remedy};
+use immut_core::rules::Catalog;
+use immut_testkit::contents::{self, Package};
+use immut_testkit::recipe::{LayerRecipe, Recipe};
+
+use crate::common::{Scene, keeping, removed, rules_of, words};
+
+const BASH: Package<'_> = Package { name: "bash", version: "5", files: &["/bin/bash"] };
+const APT: Package<'_> = Package { name: "apt", version: "2", files: &["/usr/bin/apt-get"] };
+const APK: Package<'_> = Package { name: "apk-tools", version: "2", files: &["/sbin/apk"] };
+
+/// An image in which the rule finds something, or has a step because of it.
+fn fixture(rule: &str) -> Option<(Recipe, Options)> {
+    let app = |l: LayerRecipe| l.file("/app", 0o755, contents::program());
+    let image = Recipe::new().layer(app).entrypoint(&["/app"]);
+    let with = |add: fn(LayerRecipe) -> LayerRecipe| image.clone().layer(add);
+    let passwd = |l: LayerRecipe| {
+        l.file("/etc/passwd", 0o644, "root:x:0:0::/root:/bin/bash\nweb:x:9:9::/:/bin/bash\n")
+    };
+    let recipe = match rule {
+        "shell" => with(|l| l.file("/bin/bash", 0o755, contents::bash())).user("7"),
+        "package-manager" => {
+            with(|l| l.file("/usr/bin/apt-get", 0o755, "x").dpkg(&[APT])).user("7")
+        }
+        "setuid" => with(|l| l.file("/usr/bin/su", 0o4755, "x")).user("7"),
+        "setgid" => with(|l| l.file("/usr/bin/wall", 0o2755, "x")).user("7"),
+        "file-capability" => {
+            with(|l| l.xattr("security.capability", [1]).file("/ping", 0o755, "x")).user("7")
+        }
+        "root-user" => image.clone(),
+        "named-user" => with(passwd).user("web"),
+        "unknown-user" => with(passwd).user("77"),
+        "account" => with(passwd),
+        "chosen-start" => {
+            let mut options = Options::default();
+            options.choices.cmd = words(&["--now"]);
+            return Some((image.user("7"), options));
+        }
+        "hidden-entry" => image
+            .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/etc/x", 0o644, "old"))
+            .layer(|l| l.file("/etc/x", 0o644, "new"))
+            .user("7"),
+        "empty-layer" => with(|l| l.file("/bin/bash", 0o755, contents::bash())).user("7"),
+        _ => return None,
+    };
+    Some((recipe, Options::default()))
+}
+
+#[test]
+fn every_rule_has_a_fixture_in_which_it_speaks() {
+    for rule in Catalog::builtin().rules() {
+        let id = rule.id.as_str();
+        let (recipe, options) = fixture(id).unwrap_or_else(|| panic!("rule {id} has no fixture"));
+        let planned = Scene::of(&recipe).plan(&options);
+        let found = planned.findings.iter().any(|finding| finding.rule == rule.id);
+        let acted = rules_of(&planned.plan).contains(id);
+        assert!(found || acted, "{id}: {:?} {:?}", planned.findings, planned.plan.steps);
+        assert!(rule.remedy == Remedy::None || found && acted, "{id} does nothing");
+    }
+}
+
+#[test]
+fn nothing_is_found_where_there_is_nothing() {
+    let image = Recipe::new().layer(|l| l.file("/app", 0o755, contents::program()));
+    let planned = Scene::of(&image.user("7").entrypoint(&["/app"])).plan(&Options::default());
+    assert!(planned.findings.is_empty() && planned.plan.is_empty(), "{:?}", planned.findings);
+}
+
+/// What is removed from an image of these layers.
+fn gone(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Vec<String> {
+    removed(&Scene::of(&recipe(layers)).plan(&Options::default()).plan)
+}
+
+fn recipe(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Recipe {
+    layers.iter().fold(Recipe::new().user("7"), |recipe, layer| recipe.layer(layer))
+}
+
+fn findings(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Vec<Finding> {
+    Scene::of(&recipe(layers)).plan(&Options::default()).findings
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn an_unambiguous_name_needs_one_more_signal() {
+    assert_eq!(gone(&[|l| l.file("/bin/bash", 0o755, "#!/x")]), NOTHING, "name only");
+    assert_eq!(gone(&[|l| l.file("/bin/bash", 0o755, "x").dpkg(&[BASH])]), ["/bin/bash"], "dpkg");
+    assert_eq!(gone(&[|l| l.file("/bin/bash", 0o755, contents::bash())]), ["/bin/bash"], "content");
+    let other = Package { name: "other", version: "1", files: &["/bin/bash"] };
+    let owned = recipe(&[]).layer(|l| l.file("/bin/bash", 0o755, "x").dpkg(&[other]));
+    assert_eq!(removed(&Scene::of(&owned).plan(&Options::default()).plan), NOTHING, "another's");
+}
+
+#[test]
+fn a_name_alone_and_a_content_alone_are_findings_without_a_remedy() {
+    let alone: [fn(LayerRecipe) -> LayerRecipe; 3] = [
+        |l| l.file("/bin/bash", 0o755, "#!/x"),
+        |l| l.file("/opt/scanner", 0o755, contents::busybox()),
+        |l| l.file("/usr/bin/scanner", 0o755, contents::busybox()),
+    ];
+    for layer in alone {
+        let found = findings(&[layer]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].remedy, Remedy::None, "{found:?}");
+    }
+}
+
+#[test]
+fn an_ambiguous_name_needs_its_package() {
+    let es = Package { name: "es", version: "1", files: &["/usr/bin/es"] };
+    let file = |l: LayerRecipe| l.file("/usr/bin/es", 0o755, "x");
+    assert_eq!(gone(&[file]), NOTHING);
+    assert!(findings(&[file]).is_empty());
+    let owned = recipe(&[file]).layer(|l| l.dpkg(&[es]));
+    assert_eq!(removed(&Scene::of(&owned).plan(&Options::default()).plan), ["/usr/bin/es"]);
+}
+
+#[test]
+fn names_count_where_executables_are_looked_up() {
+    let elsewhere = |l: LayerRecipe| l.file("/srv/tools/bash", 0o755, contents::bash());
+    assert_eq!(gone(&[elsewhere]), NOTHING);
+    let in_path = recipe(&[elsewhere]).env("PATH=/srv/tools:/bin");
+    assert_eq!(removed(&Scene::of(&in_path).plan(&Options::default()).plan), ["/srv/tools/bash"]);
+}
+
+#[test]
+fn every_database_names_owners() {
+    assert_eq!(gone(&[|l| l.file("/sbin/apk", 0o755, "x").apk(&[APK])]), ["/sbin/apk"]);
+    let dpkg = gone(&[|l| l.file("/usr/bin/apt-get", 0o755, "x").dpkg(&[APT])]);
+    assert_eq!(dpkg, ["/usr/bin/apt-get"]);
+    for folder in ["/usr/lib/opkg", "/var/lib/opkg"] {
+        let list = format!("{folder}/info/opkg.list");
+        let image = Recipe::new().user("7").layer(|l| {
+            l.file("/bin/opkg", 0o755, "x").file(list, 0o644, "/bin/opkg\n")
+        });
+        let plan = Scene::of(&image).plan(&Options::default()).plan;
+        assert_eq!(removed(&plan), ["/bin/opkg"], "{folder}");
+    }
+}
+
+#[test]
+fn databases_stay_and_the_places_of_a_package_manager_go() {
+    let done = Scene::of(&recipe(&[|l| {
+        l.file("/usr/bin/apt-get", 0o755, "x")
+            .file("/etc/apt/sources.list", 0o644, "deb")
+            .file("/var/lib/dpkg/info/apt.postinst", 0o755, "#!/bin/sh")
+            .file("/usr/lib/python3/site-packages/setuptools/x.py", 0o644, "x")
+            .dpkg(&[APT])
+    }]))
+    .harden(&Options::default());
+    let left = done.paths();
+    for gone in ["usr/bin/apt-get", "etc/apt", "var/lib/dpkg/info/apt.postinst"] {
+        assert!(!left.contains(&gone.to_owned()), "{gone}");
+    }
+    for stays in [
+        "var/lib/dpkg/status",
+        "var/lib/dpkg/info/apt.list",
+        "usr/lib/python3/site-packages/setuptools/x.py",
+    ] {
+        assert!(left.contains(&stays.to_owned()), "{stays}");
+    }
+}
+
+#[test]
+fn packages_own_what_a_merged_usr_moved() {
+    let layers: [fn(LayerRecipe) -> LayerRecipe; 1] =
+        [|l| l.symlink("/bin", "usr/bin").file("/usr/bin/bash", 0o755, "x").dpkg(&[BASH])];
+    assert_eq!(gone(&layers), ["/usr/bin/bash"]);
+    let split: [fn(LayerRecipe) -> LayerRecipe; 1] =
+        [|l| l.file("/bin/bash", 0o755, "x").file("/usr/bin/bash", 0o755, "y").dpkg(&[BASH])];
+    assert_eq!(gone(&split), ["/bin/bash"], "without the link these are two files");
+}
+
+#[test]
+fn copies_hardlinks_and_chains_of_links_go_too() {
+    let all = gone(&[
+        |l| {
+            l.dir("/bin", 0o755)
+                .file("/bin/bash", 0o755, contents::bash())
+                .hardlink_as("/opt/innocent", "/bin/bash", 0o755)
+                .file("/srv/copy", 0o644, contents::bash())
+                .symlink("/bin/sh", "bash")
+        },
+        |l| {
+            l.hardlink_as("/usr/lib/across", "/bin/bash", 0o755)
+                .symlink("/a", "/b")
+                .symlink("/b", "bin/sh")
+                .hardlink_as("/c", "/b", 0o777)
+                .symlink("/elsewhere", "/etc/hostname")
+        },
+    ]);
+    let expected =
+        ["/a", "/b", "/bin/bash", "/bin/sh", "/c", "/opt/innocent", "/srv/copy", "/usr/lib/across"];
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn links_through_a_merged_usr_lead_to_what_goes() {
+    let all = gone(&[|l| {
+        l.symlink("/bin", "usr/bin")
+            .file("/usr/bin/bash", 0o755, contents::bash())
+            .symlink("/usr/bin/sh", "/bin/bash")
+    }]);
+    assert_eq!(all, ["/usr/bin/bash", "/usr/bin/sh"], "and /bin stays");
+}
+
+/// Every way in which a shell can be in an image: afterwards no layer has its name or its bytes.
+#[test]
+fn a_shell_is_gone_from_all_layers() {
+    let layers: [(&str, Vec<fn(LayerRecipe) -> LayerRecipe>); 6] = [
+        ("upgraded", vec![bash, |l| l.file("/bin/bash", 0o755, [contents::bash(), vec![7]].concat())]),
+        ("deleted", vec![bash, |l| l.whiteout("/bin/bash")]),
+        ("deleted with its folder", vec![bash, |l| l.opaque("/bin").file("/bin/x", 0o755, "x")]),
+        ("copied", vec![bash, |l| l.file("/opt/app/run", 0o755, contents::bash())]),
+        ("linked across layers", vec![bash, |l| l.hardlink_as("/opt/run", "/bin/bash", 0o755)]),
+        ("replaced", vec![bash, |l| l.file("/bin/bash", 0o755, "harmless")]),
+    ];
+    for (what, layers) in layers {
+        let done = Scene::of(&recipe(&layers)).harden(&Options::default());
+        for tar in done.tars() {
+            assert!(memchr::memmem::find(&tar, b"GNU bash, version").is_none(), "{what}: bytes");
+            if what != "replaced" {
+                assert!(memchr::memmem::find(&tar, b"bash").is_none(), "{what}: name");
+            }
+        }
+        assert!(!done.again(&Options::default()).is_changed(), "{what}: again");
+    }
+}
+
+fn bash(layer: LayerRecipe) -> LayerRecipe {
+    layer.dir("/bin", 0o755).file("/bin/bash", 0o755, contents::bash()).file("/keep", 0o644, "k")
+}
+
+fn busybox(layer: LayerRecipe) -> LayerRecipe {
+    layer
+        .file("/bin/busybox", 0o755, contents::busybox())
+        .symlink("/bin/sh", "busybox")
+        .hardlink_as("/bin/ls", "/bin/busybox", 0o755)
+        .symlink("/usr/bin/wget", "/bin/busybox")
+}
+
+#[test]
+fn a_multicall_binary_goes_with_all_its_names() {
+    assert_eq!(gone(&[busybox]), ["/bin/busybox", "/bin/ls", "/bin/sh", "/usr/bin/wget"]);
+}
+
+#[test]
+fn a_multicall_binary_is_kept_with_all_its_names() {
+    for keep in ["/bin/busybox", "/bin/ls", "/usr/bin/wget"] {
+        let planned = Scene::of(&recipe(&[busybox])).plan(&keeping(&[keep]));
+        assert_eq!(removed(&planned.plan), NOTHING, "--keep {keep}");
+        assert_eq!(planned.plan.kept.len(), 4, "--keep {keep}");
+    }
+}
+
+#[test]
+fn a_program_that_is_no_multicall_is_kept_by_name() {
+    let dash = |l: LayerRecipe| l.file("/bin/dash", 0o755, contents::dash()).symlink("/bin/sh", "dash");
+    let plan = |keep| removed(&Scene::of(&recipe(&[dash])).plan(&keeping(&[keep])).plan);
+    assert_eq!(plan("/bin/dash"), ["/bin/sh"]);
+    assert_eq!(plan("/bin/sh"), NOTHING, "the link and what it leads to");
+}
+
+#[test]
+fn a_kept_file_stays_in_a_tree_that_goes() {
+    let apt = |l: LayerRecipe| {
+        l.file("/usr/bin/apt-get", 0o755, "x")
+            .dir("/etc/apt", 0o755)
+            .file("/etc/apt/apt.conf", 0o644, "x")
+            .file("/etc/apt/trusted/a/key", 0o644, "x")
+            .file("/etc/apt/trusted/b/key", 0o644, "x")
+            .dpkg(&[APT])
+    };
+    let options = keeping(&["/etc/apt/trusted/a/key"]);
+    let done = Scene::of(&recipe(&[apt])).harden(&options);
+    let left: Vec<String> =
+        done.paths().into_iter().filter(|path| path.starts_with("etc/apt")).collect();
+    assert_eq!(left, ["etc/apt", "etc/apt/trusted", "etc/apt/trusted/a", "etc/apt/trusted/a/key"]);
+    assert!(!done.again(&options).is_changed());
+    let audit = immut_core::audit(&done.hardened.digest(), &done.stage, &options).expect("audited");
+    assert!(audit.platforms[0].findings.is_empty(), "{:?}", audit.platforms[0].findings);
+}
+
+#[test]
+fn keeping_a_rule_keeps_what_it_finds() {
+    let image = recipe(&[bash]).layer(|l| l.file("/su", 0o4755, "x"));
+    let plan = Scene::of(&image).plan(&keeping(&["rule:shell", "rule:setuid"])).plan;
+    assert!(plan.is_empty(), "{:?}", plan.steps);
+    let error = Scene::of(&image).plans(&keeping(&["rule:shel"])).expect_err("a slip of the pen");
+    assert!(error.to_string().contains("no rule shel"), "{error}");
+}
+
+#[test]
+fn privilege_goes_from_every_header_and_the_file_stays() {
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let done = Scene::of(&recipe(&[
+        |l| l.file("/bin/su", 0o4755, "su").hardlink_as("/bin/link", "/bin/su", 0o6755),
+        |l| l.hardlink_as("/usr/su", "/bin/su", 0o4755).dir("/shared", 0o2775).dir("/tmp", 0o1777),
+    ])
+    .layer(|l| l.xattr("security.capability", capability).xattr("user.x", "kept").file("/ping", 0o755, "p"))
+    .layer(|l| l.libarchive_xattr("security.capability", capability).file("/ping2", 0o755, "p")))
+    .harden(&Options::default());
+    let view = done.view();
+    for name in ["bin/su", "bin/link", "usr/su"] {
+        assert_eq!(view[name].mode, 0o755, "{name}");
+    }
+    assert_eq!((view["shared"].mode, view["tmp"].mode), (0o2775, 0o1777));
+    let tars = done.tars().concat();
+    assert!(memchr::memmem::find(&tars, b"security.capability").is_none());
+    assert!(memchr::memmem::find(&tars, b"SCHILY.xattr.user.x=kept").is_some());
+    for tar in done.tars() {
+        let entries = immut_testkit::model::read_tar(&tar);
+        let bits = |entry: &immut_testkit::model::Entry| {
+            entry.mode & 0o6000 != 0 && entry.item != immut_testkit::model::Item::Directory
+        };
+        assert!(!entries.iter().any(bits), "{entries:?}");
+    }
+}
+
+#[test]
+fn a_go_program_that_carries_the_string_stays() {
+    let scanner = contents::elf(&["Go build inf:", "BusyBox v", "multi-call binary", "GNU bash, version %s (%s)"]);
+    let image = recipe(&[]).layer(|l| l.file("/usr/local/bin/scanner", 0o755, scanner));
+    let plan = Scene::of(&image).plan(&Options::default()).plan;
+    assert!(plan.is_empty(), "{:?}", plan.steps);
+}

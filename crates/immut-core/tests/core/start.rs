@@ -1,0 +1,300 @@
+//! What the start of a container needs, and how a run that would break it is refused.
+
+use std::collections::HashSet;
+
+use immut_core::plan::Healthcheck;
+use immut_core::store::Layout;
+use immut_core::{Error, Options};
+use immut_testkit::contents;
+use immut_testkit::recipe::{LayerRecipe, Recipe};
+use serde_json::json;
+
+use crate::common::{Scene, archive, describe, fixture, keeping, told, words};
+
+/// A shell behind a link, a script, one by way of env, a program, an init.
+fn base() -> Recipe {
+    Recipe::new().user("7").layer(|l: LayerRecipe| {
+        l.file("/bin/dash", 0o755, contents::dash())
+            .symlink("/bin/sh", "dash")
+            .file("/usr/bin/env", 0o755, contents::program())
+            .file("/app", 0o755, contents::program())
+            .file("/sbin/tini", 0o755, contents::elf(&["tini"]))
+            .file("/start.sh", 0o755, "#!/bin/sh -e\nexec /app\n")
+            .file("/start-env", 0o755, "#!/usr/bin/env -S sh\nexec /app\n")
+            .file("/start-dos", 0o755, "#!/bin/sh\r\nexec /app\r\n")
+            .symlink("/start", "start.sh")
+            .file("/private/app", 0o700, contents::program())
+            .dir("/locked", 0o700)
+            .file("/locked/app", 0o755, contents::program())
+            .file("/unreadable.sh", 0o711, "#!/app\n")
+    })
+}
+
+/// The conflicts of an image, each in a line.
+fn conflicts(recipe: &Recipe, options: &Options) -> Vec<String> {
+    Scene::of(recipe).plan(options).plan.conflicts.iter().map(describe).collect()
+}
+
+#[test]
+fn a_start_that_needs_what_goes_is_a_conflict_with_its_chain() {
+    let shell = |pointer: &str, path: &str, chain: &str| {
+        vec![format!("/config/{pointer} needs {path}, which rule shell removes [{chain}]")]
+    };
+    let dash = "/bin/dash";
+    let cases: [(&str, Recipe, Vec<String>); 11] = [
+        (
+            "shell form",
+            base().entrypoint(&["/bin/sh", "-c", "/app"]),
+            shell("Entrypoint", dash, r#""/bin/sh" -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "a name looked up in PATH",
+            base().cmd(&["sh", "-c", "/app"]),
+            shell("Cmd", dash, r#""sh" -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "a script",
+            base().entrypoint(&["/start.sh"]),
+            shell("Entrypoint", dash, r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "a script of another system",
+            base().entrypoint(&["/start-dos"]),
+            shell("Entrypoint", dash, r#""/start-dos" -> /start-dos -> #!/bin/sh -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "a link to a script",
+            base().entrypoint(&["/start"]),
+            shell("Entrypoint", dash, r#""/start" -> /start (link) -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "a script by way of env",
+            base().entrypoint(&["/start-env"]),
+            shell("Entrypoint", dash, r#""/start-env" -> /start-env -> #!/usr/bin/env -S sh -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "an init that runs a script",
+            base().entrypoint(&["/sbin/tini", "--"]).cmd(&["/start.sh"]),
+            shell("Cmd", dash, r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "a health check for a shell",
+            base().entrypoint(&["/app"]).healthcheck(json!({ "Test": ["CMD-SHELL", "true"] })),
+            shell("Healthcheck", dash, r#"shell form "true" -> "/bin/sh" -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        (
+            "a health check of words",
+            base().entrypoint(&["/app"]).healthcheck(json!({ "Test": ["CMD", "/start.sh"] })),
+            shell("Healthcheck", dash, r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+        ),
+        ("a program", base().entrypoint(&["/app"]).cmd(&["--port", "80"]), Vec::new()),
+        (
+            "no health check",
+            base().entrypoint(&["/app"]).healthcheck(json!({ "Test": ["NONE"] })),
+            Vec::new(),
+        ),
+    ];
+    for (what, recipe, expected) in cases {
+        assert_eq!(conflicts(&recipe, &Options::default()), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_start_that_is_kept_is_no_conflict() {
+    let recipe = base().entrypoint(&["/start.sh"]);
+    for keep in ["/bin/sh", "rule:shell"] {
+        let none: [&str; 0] = [];
+        assert_eq!(conflicts(&recipe, &keeping(&[keep])), none, "--keep {keep}");
+    }
+    assert_eq!(conflicts(&recipe, &keeping(&["/bin/dash"])).len(), 1, "the link is needed too");
+}
+
+#[test]
+fn what_the_user_may_not_do_is_a_conflict() {
+    let denied = |right: &str, path: &str, mode: &str| {
+        format!("user 7 may not {right} {path} (mode {mode}, owner 0:0)")
+    };
+    let cases = [
+        ("/private/app", "/", denied("execute", "/private/app", "0700")),
+        ("/locked/app", "/", denied("pass through", "/locked", "0700")),
+        ("/unreadable.sh", "/", denied("read", "/unreadable.sh", "0711")),
+        ("/app", "/locked", denied("enter", "/locked", "0700")),
+    ];
+    for (entrypoint, folder, expected) in cases {
+        let found = conflicts(&base().entrypoint(&[entrypoint]).workdir(folder), &Options::default());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(&expected), "{found:?}");
+    }
+}
+
+#[test]
+fn a_named_user_that_nobody_knows_is_a_conflict() {
+    let found = conflicts(&base().user("web").entrypoint(&["/app"]), &Options::default());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains(r#"user "web" is not in the image's /etc/passwd"#), "{found:?}");
+    let mut options = Options::default();
+    options.choices.user = Some("9:9".parse().expect("a user"));
+    let none: [&str; 0] = [];
+    assert_eq!(conflicts(&base().user("web").entrypoint(&["/app"]), &options), none);
+}
+
+#[test]
+fn what_is_not_in_the_image_is_told_and_refuses_nothing() {
+    for entrypoint in ["/missing", "missing"] {
+        let planned = Scene::of(&base().entrypoint(&[entrypoint])).plan(&Options::default());
+        assert!(planned.plan.conflicts.is_empty());
+        let told = planned.plan.unseen.join("\n");
+        assert!(told.contains(entrypoint), "{told}");
+    }
+    let planned = Scene::of(&base()).plan(&Options::default());
+    assert!(planned.plan.unseen.join("\n").contains("no entrypoint and no cmd"));
+}
+
+#[test]
+fn an_entrypoint_alone_is_refused_when_cmd_is_a_program_itself() {
+    let mut options = Options::default();
+    options.choices.entrypoint = words(&["/app"]);
+    let scene = Scene::of(&base().entrypoint(&["/start.sh"]).cmd(&["/sbin/tini", "-g"]));
+    let error = scene.plans(&options).expect_err("ambiguous").to_string();
+    assert!(error.contains(r#"["/app","/sbin/tini","-g"]"#), "{error}");
+    assert!(error.contains(r#"--entrypoint '["/app"]' --cmd '[...]'"#), "{error}");
+    options.choices.cmd = words(&[]);
+    assert!(scene.plan(&options).plan.conflicts.is_empty());
+    options.choices.cmd = None;
+    let arguments = Scene::of(&base().entrypoint(&["/start.sh"]).cmd(&["--port", "80"]));
+    assert!(arguments.plan(&options).plan.conflicts.is_empty(), "cmd has arguments only");
+}
+
+#[test]
+fn hints_are_the_full_pair_of_flags() {
+    let hint = |recipe: &Recipe| {
+        Scene::of(recipe).plan(&Options::default()).plan.conflicts[0].settle.clone()
+    };
+    let pair = r#"--entrypoint '["/app","--port","80"]' --cmd '[]'"#;
+    let shell_form = base().entrypoint(&["/bin/sh", "-c", "exec /app --port 80"]);
+    assert_eq!(hint(&shell_form)[0], pair);
+    let script = base().entrypoint(&["/start.sh"]).cmd(&["/app", "--port", "80"]);
+    assert_eq!(hint(&script)[0], pair);
+    let opaque = base().entrypoint(&["/bin/sh", "-c", "cd /x && /app"]);
+    assert!(hint(&opaque)[0].contains("PROGRAM"), "nothing is guessed: {:?}", hint(&opaque));
+    assert!(hint(&opaque).contains(&"--keep rule:shell (leaves it in the image)".to_owned()));
+    let check = base().entrypoint(&["/app"]).healthcheck(json!({ "Test": ["CMD-SHELL", "x"] }));
+    assert!(hint(&check).contains(&"--healthcheck none".to_owned()), "{:?}", hint(&check));
+}
+
+#[test]
+fn chosen_commands_replace_the_images() {
+    let mut options = Options::default();
+    options.choices.entrypoint = words(&["/app"]);
+    options.choices.cmd = words(&["--now"]);
+    options.choices.healthcheck = Some(Healthcheck::None);
+    let check = json!({ "Test": ["CMD-SHELL", "true"], "Interval": 5 });
+    let recipe = base().entrypoint(&["/start.sh"]).cmd(&["/x"]).healthcheck(check);
+    let config = Scene::of(&recipe).harden(&options).config()["config"].clone();
+    assert_eq!(config["Entrypoint"], json!(["/app"]));
+    assert_eq!(config["Cmd"], json!(["--now"]));
+    assert!(config.get("Healthcheck").is_none());
+    options.choices.healthcheck = Some(r#"["/app","check"]"#.parse().expect("a check"));
+    let config = Scene::of(&recipe).harden(&options).config()["config"].clone();
+    assert_eq!(config["Healthcheck"], json!({ "Test": ["CMD", "/app", "check"], "Interval": 5 }));
+}
+
+#[test]
+fn a_conflict_publishes_nothing() {
+    let scene = Scene::of(&base().entrypoint(&["/start.sh"]));
+    let stage = Layout::create(&scene.folder.path().join("stage")).expect("a stage");
+    let refused = immut_core::harden(&scene.pinned(), &scene.source(), &stage, &Options::default());
+    assert!(matches!(refused, Err(Error::Conflicts(_))));
+    assert!(stage.names().expect("names").is_empty());
+}
+
+fn redis() -> Option<(Layout, immut_core::name::PinnedRef)> {
+    let folder = fixture("9-built/redis-bookworm-oci")?;
+    let source = Layout::open(&folder).expect("a layout");
+    let index = std::fs::read(folder.join("index.json")).expect("an index");
+    let index: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
+    let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
+    let pinned = format!("oci:{}@{digest}", folder.display()).parse().expect("a reference");
+    Some((source, pinned))
+}
+
+#[test]
+fn redis_as_it_is_would_not_start() {
+    let Some((source, pinned)) = redis() else { return };
+    let plans = immut_core::plan(&pinned.digest, &source, &Options::default()).expect("a plan");
+    let conflicts: Vec<String> = plans[0].plan.conflicts.iter().map(describe).collect();
+    assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+    let chain = [r#""docker-entrypoint.sh""#, "docker-entrypoint.sh -> #!/bin/sh", "dash"];
+    for part in chain {
+        assert!(conflicts[0].contains(part), "{conflicts:?}");
+    }
+    let settle = &plans[0].plan.conflicts[0].settle[0];
+    assert_eq!(settle, r#"--entrypoint '["redis-server"]' --cmd '[]'"#);
+}
+
+#[test]
+fn redis_by_its_server_is_hardened_and_what_went_is_gone() {
+    let Some((source, pinned)) = redis() else { return };
+    let mut options = Options::default();
+    options.choices.entrypoint = words(&["redis-server"]);
+    options.choices.cmd = words(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let stage = Layout::create(&folder.path().join("stage")).expect("a stage");
+    let hardened = immut_core::harden(&pinned, &source, &stage, &options)
+        .unwrap_or_else(|error| panic!("{}", told(&error)));
+    let one = &hardened.platforms[0];
+    let tars = |layers: &[immut_core::image::Descriptor]| -> Vec<Vec<u8>> {
+        layers.iter().map(|layer| archive(&stage, layer)).collect()
+    };
+    let (before, after) = (tars(&one.layers), tars(one.rewritten.manifest.layers()));
+    let lost = lost_pieces(&before, &one.removed, &after);
+    assert!(lost > 100, "only {lost} files were looked for");
+    let view = immut_testkit::model::Tree::of_tars(&after).view();
+    let Some(immut_testkit::model::Item::File(passwd)) = view.get("etc/passwd").map(|seen| seen.item.clone())
+    else {
+        panic!("no passwd");
+    };
+    let passwd = String::from_utf8(passwd).expect("text");
+    assert!(passwd.contains("nonroot:x:65532:65532:"), "{passwd}");
+    for shell in passwd.lines().filter_map(|line| line.rsplit(':').next()) {
+        assert!(!shell.ends_with("sh"), "{shell}");
+    }
+}
+
+/// Looks for a piece of 64 bytes from the middle of each removed file; says how many were sought.
+fn lost_pieces(before: &[Vec<u8>], removed: &[immut_core::receipt::Removed], after: &[Vec<u8>]) -> usize {
+    let mut kept: HashSet<&[u8]> = HashSet::new();
+    for tar in after {
+        kept.extend(tar.windows(64).step_by(1).filter(|piece| piece[0] & 7 == piece[1] & 7));
+    }
+    let names: HashSet<String> = removed.iter().map(|one| one.path.to_string()[1..].to_owned()).collect();
+    let still: HashSet<Vec<u8>> = contents_of(after).into_iter().map(|(_, content)| content).collect();
+    let mut sought = 0;
+    for (path, content) in contents_of(before) {
+        if !names.contains(&path) || content.len() < 4096 || still.contains(&content) {
+            continue;
+        }
+        let pieces = content.windows(64).skip(content.len() / 2);
+        let Some(piece) = pieces.filter(|piece| piece[0] & 7 == piece[1] & 7).find(|piece| is_telling(piece))
+        else {
+            continue;
+        };
+        sought += 1;
+        assert!(!kept.contains(piece), "a piece of {path} is still there");
+    }
+    sought
+}
+
+/// Pieces of few different bytes (tables, padding) are in many files.
+fn is_telling(piece: &[u8]) -> bool {
+    piece.iter().collect::<HashSet<_>>().len() > 32
+}
+
+fn contents_of(tars: &[Vec<u8>]) -> Vec<(String, Vec<u8>)> {
+    let entries = tars.iter().flat_map(|tar| immut_testkit::model::read_tar(tar));
+    let files = entries.filter_map(|entry| match entry.item {
+        immut_testkit::model::Item::File(content) => Some((entry.path, content)),
+        _ => None,
+    });
+    files.collect()
+}
