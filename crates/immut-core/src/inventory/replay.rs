@@ -69,11 +69,14 @@ impl Replaying<'_> {
         self.view.put(&entry.path, name, directory, &self.inventory.inodes);
     }
 
-    /// A name that the inode has at this point of the replay.
+    /// A name that the inode has at this point of the replay, and keeps when the new one is put.
     fn other_name(&self, inode: InodeId, before: EntryId) -> Option<RootPath> {
+        let new = &self.inventory.entry(before).path;
         let entries = self.inventory.entries_of(inode);
         let earlier = entries.iter().filter(|id| **id < before && !self.dropped.contains(id));
-        let mut paths = earlier.map(|id| &self.inventory.entry(*id).path);
+        let mut paths = earlier
+            .map(|id| &self.inventory.entry(*id).path)
+            .filter(|path| !path.is_within(new) && !new.is_within(path));
         paths.find(|path| self.view.names.get(*path).is_some_and(|name| name.inode == inode)).cloned()
     }
 }

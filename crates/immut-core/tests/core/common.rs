@@ -90,10 +90,6 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.hardened.platforms[0].plan
-    }
-
     /// The only platform's manifest.
     pub(crate) fn manifest(&self) -> Value {
         self.hardened.platforms[0].rewritten.manifest.json().clone()
