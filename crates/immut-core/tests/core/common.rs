@@ -160,15 +160,20 @@ pub(crate) fn archive(stage: &Layout, layer: &immut_core::image::Descriptor) -> 
 
 /// A layer's archive.
 pub(crate) fn decode(blob: &[u8]) -> Vec<u8> {
+    try_decode(blob).unwrap_or_else(|| blob.to_vec())
+}
+
+/// What is in a gzip or zstd stream; none if it is neither or broken.
+pub(crate) fn try_decode(blob: &[u8]) -> Option<Vec<u8>> {
     let mut tar = Vec::new();
     match blob {
         [0x1f, 0x8b, ..] => {
-            flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut tar).expect("gzip");
+            flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut tar).ok()?;
         }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => tar = zstd::decode_all(blob).expect("zstd"),
-        _ => tar = blob.to_vec(),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => tar = zstd::decode_all(blob).ok()?,
+        _ => return None,
     }
-    tar
+    Some(tar)
 }
 
 /// The rules of all steps.
