@@ -9,8 +9,8 @@ use signal_hook::iterator::Signals;
 /// The temporary stage of this run.
 static STAGE: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Ends the process at SIGINT and SIGTERM. A tag is written last, so whenever that happens the
-/// destination is as it was, or complete.
+/// Ends the process at SIGINT and SIGTERM. Tags are written last, so whenever that happens no tag
+/// names an image that is not whole and signed; blobs that no tag names may be left over.
 pub(crate) fn watch() {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {

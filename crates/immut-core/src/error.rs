@@ -1,6 +1,5 @@
 //! What can go wrong in a verb, one variant for each stage.
 
-use crate::finding::Finding;
 use crate::image::Platform;
 use crate::plan::Plan;
 use crate::{inventory, plan, rewrite, store, trust};
@@ -39,8 +38,8 @@ pub enum Error {
     #[error(transparent)]
     Rewrite(#[from] rewrite::Error),
     /// The new image is not what it should be: a defect of immut, never published.
-    #[error("the result does not pass its own audit ({} findings, the first: {}); nothing was published", .0.len(), first(.0))]
-    SelfCheck(Vec<Finding>),
+    #[error("the result does not pass its own audit ({0}); nothing was published; this is a defect of immut, please report it")]
+    SelfCheck(String),
     /// Writing the image to its destination.
     #[error("publish the image: {0}")]
     Publish(store::Error),
@@ -72,6 +71,3 @@ fn listed(left_out: &[LeftOut]) -> String {
     if lines.is_empty() { "it names none".to_owned() } else { lines.join("; ") }
 }
 
-fn first(findings: &[Finding]) -> String {
-    findings.first().map(Finding::to_string).unwrap_or_default()
-}

@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_is_refused() {
-        for text in ["", "UPPER/case", "a b", "redis@sha256:12", "redis@sha512:00", "oci:", "oci:x:"]
+        for text in ["", "repo/UPPER", "a b", "redis@sha256:12", "redis@sha512:00", "oci:", "oci:x:"]
         {
             assert!(text.parse::<Reference>().is_err(), "{text:?}");
         }

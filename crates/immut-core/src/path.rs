@@ -188,12 +188,13 @@ impl Serialize for RootPath {
 ///
 /// ```
 /// assert_eq!(immut_core::path::lossy(b"a\x1b[2Jb\xff"), "a\\x1b[2Jb\\xff");
+/// assert_eq!(immut_core::path::lossy("\u{202e}txt".as_bytes()), "\\xe2\\x80\\xaetxt");
 /// ```
 pub fn lossy(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
+            if character.is_control() || turns_text(character) {
                 text.extend(character.to_string().bytes().map(|byte| format!("\\x{byte:02x}")));
             } else {
                 text.push(character);
@@ -202,6 +203,12 @@ pub fn lossy(bytes: &[u8]) -> String {
         text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     text
+}
+
+/// Characters that reorder or hide the text around them (Unicode bidirectional controls, line
+/// separators, the byte order mark).
+fn turns_text(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn components_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -5,13 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::finding::RuleId;
-use crate::harden::{Hardened, Outcome};
-use crate::image::Descriptor;
-use crate::inventory::{EntryId, Inventory, Kind};
 use crate::name::Digest;
 use crate::path::RootPath;
-use crate::plan::{Action, Kept, Plan, Totals};
-use crate::rewrite::LayerOutcome;
+use crate::plan::{Action, Totals};
 
 /// The version of the receipt's form.
 pub const VERSION: u32 = 1;
@@ -66,6 +62,10 @@ pub struct PlatformReceipt {
     pub config: Vec<ConfigChange>,
     /// What a rule found and the caller keeps.
     pub kept: Vec<KeptFile>,
+    /// Scripts that stay and whose interpreter is gone.
+    pub orphaned: Vec<RootPath>,
+    /// What changes for whoever runs the image.
+    pub notes: Vec<String>,
     /// What could not be seen or proven.
     pub unseen: Vec<String>,
 }
@@ -164,24 +164,6 @@ pub struct LeftOut {
 }
 
 impl Receipt {
-    /// The receipt of a hardened image that was published as `result`.
-    pub fn new(hardened: &Hardened, result: String, profile: &str) -> Self {
-        let left_out = hardened.left_out.iter();
-        Self {
-            version: VERSION,
-            tool: concat!("immut ", env!("CARGO_PKG_VERSION")).to_owned(),
-            source: hardened.source.to_string(),
-            source_digest: hardened.source.digest,
-            result,
-            result_digest: hardened.digest(),
-            profile: profile.to_owned(),
-            platforms: hardened.platforms.iter().map(platform).collect(),
-            left_out: left_out
-                .map(|one| LeftOut { what: one.what.clone(), reason: one.reason.clone() })
-                .collect(),
-        }
-    }
-
     /// The receipt as JSON, with a newline at its end.
     pub fn to_json(&self) -> String {
         let text = serde_json::to_string_pretty(self).expect("a receipt holds nothing but text and numbers");
@@ -189,35 +171,7 @@ impl Receipt {
     }
 }
 
-fn platform(outcome: &Outcome) -> PlatformReceipt {
-    let plan = &outcome.plan;
-    let kept = |kept: &Kept| KeptFile { path: kept.path.clone(), rule: kept.rule.clone() };
-    PlatformReceipt {
-        platform: outcome.platform.to_string(),
-        source: outcome.source.digest,
-        result: outcome.rewritten.manifest.digest(),
-        before: plan.before,
-        after: plan.after,
-        layers: outcome.layers.iter().zip(&outcome.rewritten.layers).map(layer).collect(),
-        removed: outcome.removed.clone(),
-        changed: plan.steps.iter().filter_map(|step| changed(&step.action, &step.because)).collect(),
-        written: plan.steps.iter().filter_map(|step| written(&step.action, &step.because)).collect(),
-        config: plan.steps.iter().filter_map(|step| config_change(&step.action, &step.because)).collect(),
-        kept: plan.kept.iter().map(kept).collect(),
-        unseen: plan.unseen.clone(),
-    }
-}
-
-fn layer((source, outcome): (&Descriptor, &LayerOutcome)) -> Layer {
-    let (outcome, result) = match outcome {
-        LayerOutcome::Untouched => ("untouched", Some(source.digest)),
-        LayerOutcome::Rewritten(new) => ("rewritten", Some(new.digest)),
-        LayerOutcome::Dropped => ("dropped", None),
-    };
-    Layer { source: source.digest, outcome, result }
-}
-
-fn changed(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Changed> {
+pub(crate) fn changed(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Changed> {
     let (path, change, detail) = match action {
         Action::ClearMode { path, bits } => (path, "clear-mode", Some(format!("{bits:04o}"))),
         Action::ClearCapability { path } => (path, "clear-capability", None),
@@ -228,7 +182,7 @@ fn changed(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Changed> {
     Some(Changed { path: path.clone(), change, detail, rules: rules.clone() })
 }
 
-fn written(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Written> {
+pub(crate) fn written(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Written> {
     let (path, sha256) = match action {
         Action::EditFile { path, content, .. } => (path, Some(Digest::of(content).hex())),
         Action::AddDirectory { path, .. } => (path, None),
@@ -237,7 +191,7 @@ fn written(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Written> {
     Some(Written { path: path.clone(), sha256, rules: rules.clone() })
 }
 
-fn config_change(action: &Action, rules: &BTreeSet<RuleId>) -> Option<ConfigChange> {
+pub(crate) fn config_change(action: &Action, rules: &BTreeSet<RuleId>) -> Option<ConfigChange> {
     let (pointer, to) = match action {
         Action::SetUser { to, .. } => ("/config/User", to.clone().into()),
         Action::SetEntrypoint { to } => ("/config/Entrypoint", to.clone().into()),
@@ -246,48 +200,4 @@ fn config_change(action: &Action, rules: &BTreeSet<RuleId>) -> Option<ConfigChan
         _ => return None,
     };
     Some(ConfigChange { pointer, to, rules: rules.clone() })
-}
-
-/// Each entry that a plan drops, with its rules.
-pub(crate) fn removed(inventory: &Inventory, plan: &Plan) -> Vec<Removed> {
-    let mut by_name = std::collections::HashMap::new();
-    let mut by_entry = std::collections::HashMap::new();
-    for step in &plan.steps {
-        match &step.action {
-            Action::Remove { path } => {
-                by_name.insert(path.clone(), &step.because);
-            }
-            Action::DropHidden { entry, .. } | Action::DropMarker { entry, .. } => {
-                by_entry.insert(*entry, &step.because);
-            }
-            _ => {}
-        }
-    }
-    let rules = |id: EntryId, path: &RootPath| {
-        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
-        by_entry.get(&id).copied().or_else(|| above.find_map(|path| by_name.get(&path).copied()))
-    };
-    let gone = inventory.entries().filter(|(_, entry)| entry.kind != Kind::Ignored);
-    gone.filter_map(|(id, entry)| Some(one_removed(inventory, id, rules(id, &entry.path)?))).collect()
-}
-
-fn one_removed(inventory: &Inventory, id: EntryId, rules: &BTreeSet<RuleId>) -> Removed {
-    let entry = inventory.entry(id);
-    let kind = match entry.kind {
-        Kind::File => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink(_) => "symlink",
-        Kind::Hardlink(_) => "hardlink",
-        Kind::Special => "special",
-        Kind::Whiteout | Kind::Opaque | Kind::Ignored => "marker",
-    };
-    let file = entry.inode.map(|inode| inventory.inode(inode)).filter(|inode| inode.kind == Kind::File);
-    Removed {
-        path: entry.path.clone(),
-        layer: id.layer as usize + 1,
-        kind,
-        rules: rules.clone(),
-        size: file.map(|inode| inode.size),
-        sha256: file.and_then(|inode| inode.digest).map(|digest| digest.hex()),
-    }
 }

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use immut_core::name::{Location, PinnedRef};
-use immut_core::receipt::Receipt;
 use immut_core::store::Layout;
 use immut_core::trust::{self, LocalKey, Signer};
 use immut_core::{Hardened, Options, Publication, Published, harden, publish};
@@ -88,8 +87,7 @@ fn write_files(
     profile: &str,
 ) -> Result<(), Failure> {
     if let Some(path) = &args.receipt {
-        let receipt = Receipt::new(hardened, reference.to_string(), profile);
-        write(path, &receipt.to_json())?;
+        write(path, &hardened.receipt(reference.to_string(), profile).to_json())?;
     }
     if let Some(path) = &args.digest_file {
         write(path, &reference.digest.to_string())?;

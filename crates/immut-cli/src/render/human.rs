@@ -111,6 +111,13 @@ fn remarks(text: &mut String, plan: &Plan) {
     if plan.kept.len() > MOST {
         writeln!(text, "  {YELLOW}kept{YELLOW:#}    and {} more", plan.kept.len() - MOST).ok();
     }
+    if !plan.orphaned.is_empty() {
+        let count = plan.orphaned.len();
+        writeln!(text, "  {DIM}orphaned{DIM:#} {count} scripts stay without their interpreter; the receipt lists them").ok();
+    }
+    for note in &plan.notes {
+        writeln!(text, "  {YELLOW}note{YELLOW:#}    {note}").ok();
+    }
     for unseen in &plan.unseen {
         writeln!(text, "  {YELLOW}unseen{YELLOW:#}  {unseen}").ok();
     }

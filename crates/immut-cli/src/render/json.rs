@@ -34,6 +34,8 @@ pub(crate) fn plans(image: &PinnedRef, planned: &[Planned]) -> String {
             "steps": one.plan.steps.iter().map(step).collect::<Vec<_>>(),
             "conflicts": one.plan.conflicts.iter().map(conflict).collect::<Vec<_>>(),
             "kept": one.plan.kept.iter().map(kept).collect::<Vec<_>>(),
+            "orphaned": one.plan.orphaned,
+            "notes": one.plan.notes,
             "unseen": one.plan.unseen,
         })
     });

@@ -1,5 +1,7 @@
 //! One member: its headers as they stand, and what they mean.
 
+use std::io;
+
 use super::{BLOCK, Error, Pax, padding};
 use crate::path::{RootPath, lossy};
 
@@ -88,14 +90,17 @@ impl Member {
         let sparse = head.header[TYPEFLAG] == b'S' || pax.keys().any(|key| key.starts_with(b"GNU.sparse."));
         let stored = if kind == Type::File { size } else { 0 };
         let header = tar::Header::from_byte_slice(&head.header);
-        let mode = header.mode().map_err(|_| refuse("its mode is no number".into()))?;
+        let mode = header.mode().or_else(|error| zero_if_empty(&head.header[100..108], error));
+        let mode = mode.map_err(|_| refuse("its mode is no number".into()))?;
+        let uid = header.uid().or_else(|error| zero_if_empty(&head.header[108..116], error));
+        let gid = header.gid().or_else(|error| zero_if_empty(&head.header[116..124], error));
         Ok(Self {
             kind,
             path,
             link: head.link(&pax),
             mode: (mode & 0o7777) as u16,
-            uid: number(b"uid", header.uid().ok(), "uid")?,
-            gid: number(b"gid", header.gid().ok(), "gid")?,
+            uid: number(b"uid", uid.ok(), "uid")?,
+            gid: number(b"gid", gid.ok(), "gid")?,
             stored,
             size: if sparse { head.real_size(&pax).unwrap_or(stored) } else { stored },
             sparse,
@@ -213,7 +218,13 @@ fn kind(typeflag: u8, name: &[u8]) -> Option<Type> {
 }
 
 pub(super) fn size_field(header: &[u8; BLOCK]) -> Option<u64> {
-    tar::Header::from_byte_slice(header).entry_size().ok()
+    let size = tar::Header::from_byte_slice(header).entry_size();
+    size.or_else(|error| zero_if_empty(&header[124..136], error)).ok()
+}
+
+/// A numeric field without a digit is 0, as engines read it.
+fn zero_if_empty<N: From<u8>>(field: &[u8], error: io::Error) -> io::Result<N> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(N::from(0)) } else { Err(error) }
 }
 
 /// Historic writers summed signed bytes, so both sums are accepted, as engines do.

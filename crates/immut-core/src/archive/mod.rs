@@ -71,6 +71,10 @@ impl<R: Read> Archive<R> {
             if extensions.iter().map(|one| one.raw.len() as u64).sum::<u64>() > 2 * MAX_EXTENSION {
                 return Err(self.bad("the extended headers of one entry have more than 2 MiB"));
             }
+            let held: usize = extensions.iter().map(|one: &member::Extension| one.raw.len()).sum();
+            if held as u64 > 2 * MAX_EXTENSION {
+                return Err(self.bad("the extended headers of one entry have more than 2 MiB"));
+            }
             let Some(header) = self.header(extensions.is_empty())? else { return Ok(None) };
             match header[member::TYPEFLAG] {
                 b'x' | b'X' | b'L' | b'K' => extensions.push(self.extension(header)?),

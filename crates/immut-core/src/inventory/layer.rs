@@ -172,7 +172,6 @@ fn entry(member: &Member) -> Result<Entry, crate::archive::Error> {
     let (path, kind) = match marker(&member.path) {
         _ if member.kind == Type::Global => (member.path.clone(), Kind::Ignored),
         Marker::None => (member.path.clone(), kind(member).map_err(|reason| refuse(&reason))?),
-        Marker::Metadata => (member.path.clone(), Kind::Ignored),
         Marker::Opaque(directory) => (directory, Kind::Opaque),
         Marker::Whiteout(path) => (path, Kind::Whiteout),
         Marker::Hostile => return Err(refuse("it is a whiteout of nothing, `.` or `..`")),
@@ -212,21 +211,30 @@ enum Marker {
     None,
     Whiteout(RootPath),
     Opaque(RootPath),
-    /// Other `.wh..wh.` names are aufs's own and never unpacked.
-    Metadata,
     Hostile,
 }
 
 /// Layer markers, image specification 1.1, "Representing Changes".
 fn marker(path: &RootPath) -> Marker {
+    if is_metadata(path) {
+        return Marker::None;
+    }
     let Some(hidden) = path.file_name().strip_prefix(b".wh.") else { return Marker::None };
     let parent = path.parent().unwrap_or_else(RootPath::root);
     match hidden {
         b".wh..opq" => Marker::Opaque(parent),
         b"" | b"." | b".." => Marker::Hostile,
-        name if name.starts_with(b".wh.") => Marker::Metadata,
         name => Marker::Whiteout(parent.join(name)),
     }
+}
+
+/// Whether a name is aufs's own (`.wh..wh.plnk` and the like): no engine unpacks it, so it is in no
+/// view, and hidden like anything else that only a download shows.
+pub(super) fn is_metadata(path: &RootPath) -> bool {
+    let mut components = path.components();
+    let last = components.next_back();
+    let own = |component: &[u8]| component.starts_with(b".wh..wh.");
+    components.any(own) || last.is_some_and(|last| own(last) && last != b".wh..wh..opq")
 }
 
 /// Hashes the archive and holds it to the budget as it streams by.

@@ -9,14 +9,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::layer::{FileFacts, Indexed};
+use super::layer::{FileFacts, Indexed, is_metadata};
 use super::probe::Content;
 use super::read::Error;
 use super::{Entry, EntryId, Inode, InodeId, Inventory, Kind, Name, Packages, Sought, beneath};
 use crate::path::RootPath;
 
 /// Merges layers, lowest first.
-pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought) -> Result<Inventory, Error> {
+pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought, most: u64) -> Result<Inventory, Error> {
     let mut layers = Vec::new();
     let mut inodes = vec![implied_directory()];
     let mut shared: HashMap<InodeId, Vec<EntryId>> = HashMap::new();
@@ -25,7 +25,7 @@ pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought) -> Result<Inventory,
     let mut view = View::default();
     for (number, Indexed { mut layer, files, kept: texts, unseen: more }) in (0..).zip(indexed) {
         let mut merging = Merging { inodes: &mut inodes, shared: &mut shared, files: files.into_iter() };
-        view.apply(number, &mut layer.entries, &mut merging)?;
+        view.apply(number, &mut layer.entries, &mut merging, most)?;
         layers.push(layer);
         kept.extend(texts.into_iter().map(|(index, text)| (EntryId { layer: number, index }, text)));
         unseen.extend(more);
@@ -44,6 +44,9 @@ pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought) -> Result<Inventory,
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) names: BTreeMap<RootPath, Name>,
+    /// Directories that were made because no entry mentions them, long names counted as several: a
+    /// few entries with deep names imply very many.
+    implied: u64,
 }
 
 /// What the first merge of an image learns besides the view.
@@ -54,14 +57,22 @@ struct Merging<'a> {
 }
 
 impl View {
-    fn apply(&mut self, layer: u32, entries: &mut [Entry], merging: &mut Merging<'_>) -> Result<(), Error> {
+    fn apply(
+        &mut self,
+        layer: u32,
+        entries: &mut [Entry],
+        merging: &mut Merging<'_>,
+        most: u64,
+    ) -> Result<(), Error> {
         for entry in &*entries {
             self.delete(entry);
         }
         for (index, entry) in (0..).zip(entries) {
             let id = EntryId { layer, index };
+            let metadata = is_metadata(&entry.path);
             let inode = match &entry.kind {
                 Kind::Whiteout | Kind::Opaque | Kind::Ignored => continue,
+                Kind::Hardlink(_) if metadata => continue,
                 Kind::Hardlink(target) => {
                     let inode = self.link_target(target, merging.inodes).map_err(|reason| {
                         Error::Hardlink {
@@ -77,8 +88,19 @@ impl View {
                 _ => merging.create(id, entry),
             };
             entry.inode = Some(inode);
+            if metadata {
+                continue;
+            }
             let directory = entry.kind == Kind::Directory;
             self.put(&entry.path, Name { inode, entry: Some(id) }, directory, merging.inodes);
+            if self.implied > most {
+                return Err(Error::Limit {
+                    layer: layer as usize + 1,
+                    what: "the number of entries (with the directories above them)",
+                    limit: most,
+                    flag: "--max-entries",
+                });
+            }
         }
         Ok(())
     }
@@ -101,6 +123,7 @@ impl View {
         if let Some(parent) = path.parent().filter(|parent| !parent.is_root()) {
             let there = self.names.get(&parent).map(|name| &inodes[name.inode as usize].kind);
             if there != Some(&Kind::Directory) {
+                self.implied += 1 + parent.as_bytes().len() as u64 / 256;
                 self.put(&parent, Name { inode: IMPLIED, entry: None }, true, inodes);
             }
         }

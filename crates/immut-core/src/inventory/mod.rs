@@ -91,7 +91,7 @@ pub enum Kind {
     Whiteout,
     /// An opaque marker (`.wh..wh..opq`): what lower layers have in the directory is gone.
     Opaque,
-    /// Something engines do not unpack: a PAX global header, or metadata of aufs.
+    /// A PAX global header: no file at all.
     Ignored,
 }
 

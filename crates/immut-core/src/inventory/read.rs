@@ -124,7 +124,8 @@ impl Inventory {
             let mut content = told.over(staged(blob, source, stage)?);
             layer::index(number, &mut content, &expected, reading.sought, &budget)
         };
-        merge::merge(in_parallel(layers, reading.jobs, one)?, reading.sought)
+        let indexed = in_parallel(layers, reading.jobs, one)?;
+        merge::merge(indexed, reading.sought, reading.limits.entries)
     }
 }
 

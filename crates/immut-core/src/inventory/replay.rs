@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::layer::is_metadata;
 use super::merge::View;
 use super::{EntryId, InodeId, Inventory, Kind, Name};
 use crate::path::RootPath;
@@ -55,7 +56,7 @@ struct Replaying<'a> {
 impl Replaying<'_> {
     fn add(&mut self, id: EntryId) {
         let entry = self.inventory.entry(id);
-        let Some(inode) = entry.inode else { return };
+        let Some(inode) = entry.inode.filter(|_| !is_metadata(&entry.path)) else { return };
         if let Kind::Hardlink(target) = &entry.kind
             && self.view.link_target(target, &self.inventory.inodes) != Ok(inode)
         {

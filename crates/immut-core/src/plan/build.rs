@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::json;
 
 use super::drops::Draft;
-use super::needs::{self, Need};
+use super::keeping::Keeping;
+use super::needs;
 use super::{
-    Action, Choices, Conflict, Healthcheck, Kept, Plan, Problem, Step, Totals, accounts, choices,
-    command_line, reach,
+    Action, Choices, Healthcheck, Plan, Step, Totals, accounts, choices, command_line, conflicts,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::RuntimeConfig;
-use crate::inventory::{InodeId, Inventory, Kind, Name};
+use crate::inventory::{Inventory, Kind, Name};
 use crate::path::RootPath;
-use crate::rules::{Catalog, Keep, Subject};
+use crate::rules::{Catalog, Subject};
 use crate::user::{self, Accounts, NONROOT, UserId};
 
 /// Choices that cannot be meant.
@@ -68,8 +68,10 @@ impl Plan {
         }
         let config = choices.applied_to(subject.config);
         let user = planned_user(subject, choices);
-        let (conflicts, mut unseen) = conflicts(&draft, &config, subject.config, &user);
-        unseen.extend(inventory.unseen().iter().cloned());
+        let needs = needs::of_config(inventory, &config);
+        let conflicts = conflicts::find(&draft, &config, &needs, &user);
+        let notes = conflicts::notes(&draft, &needs);
+        let orphaned = conflicts::orphaned(&draft);
         let finished = draft.finish();
         let mut steps = finished.steps;
         steps.extend(user.step(subject.config));
@@ -80,8 +82,10 @@ impl Plan {
             source: subject.manifest.digest(),
             steps,
             conflicts,
-            kept: keeping.recorded.into_iter().collect(),
-            unseen,
+            kept: keeping.into_recorded(),
+            orphaned,
+            notes,
+            unseen: needs.unseen.iter().chain(inventory.unseen()).cloned().collect(),
             before: totals(inventory, inventory.names()),
             after: totals(inventory, &finished.names),
         })
@@ -132,71 +136,6 @@ fn draft_finding(draft: &mut Draft<'_>, keeping: &mut Keeping<'_>, finding: &Fin
     }
 }
 
-/// What the user keeps, and what of it a rule found.
-struct Keeping<'a> {
-    inventory: &'a Inventory,
-    choices: &'a Choices,
-    names: HashSet<RootPath>,
-    /// Multicall binaries that are kept: they stay with all their names.
-    whole: HashSet<InodeId>,
-    recorded: BTreeSet<Kept>,
-}
-
-impl<'a> Keeping<'a> {
-    fn new(catalog: &Catalog, inventory: &'a Inventory, choices: &'a Choices) -> Self {
-        let mut names = HashSet::new();
-        let mut whole = HashSet::new();
-        for keep in &choices.profile.keep {
-            let Keep::Path(path) = keep else { continue };
-            let resolution = inventory.resolve(path);
-            if let Some(name) = resolution.found.as_ref().and_then(|found| inventory.names().get(found))
-                && catalog.is_multicall(&inventory.inode(name.inode).content)
-            {
-                whole.insert(name.inode);
-            }
-            names.insert(path.clone());
-            names.extend(resolution.links);
-            names.extend(resolution.found);
-        }
-        Self { inventory, choices, names, whole, recorded: BTreeSet::new() }
-    }
-
-    fn keeps(&mut self, path: &RootPath, rule: &RuleId) -> bool {
-        let kept = self.choices.profile.keeps_rule(rule) || self.keeps_name(path);
-        if kept {
-            self.recorded.insert(Kept { path: path.clone(), rule: rule.clone() });
-        }
-        kept
-    }
-
-    fn keeps_name(&self, path: &RootPath) -> bool {
-        if self.names.iter().any(|kept| path.is_within(kept)) {
-            return true;
-        }
-        let found = || self.inventory.names().get(&self.inventory.resolve(path).found?);
-        !self.whole.is_empty() && found().is_some_and(|name| self.whole.contains(&name.inode))
-    }
-
-    /// What of a tree goes; that a part of it stays is recorded.
-    fn parts_around_kept(&mut self, path: &RootPath, rule: &RuleId) -> Vec<RootPath> {
-        let parts = self.without_kept(path);
-        if !parts.contains(path) {
-            self.recorded.insert(Kept { path: path.clone(), rule: rule.clone() });
-        }
-        parts
-    }
-
-    /// A tree without what is kept in it: itself, or the parts around.
-    fn without_kept(&self, path: &RootPath) -> Vec<RootPath> {
-        if !self.names.iter().any(|kept| kept.is_beneath(path)) {
-            return vec![path.clone()];
-        }
-        let children = self.inventory.beneath(path).filter(|(child, _)| child.parent().as_ref() == Some(path));
-        let left = children.filter(|(child, _)| !self.keeps_name(child));
-        left.flat_map(|(child, _)| self.without_kept(child)).collect()
-    }
-}
-
 /// Who the container will run as.
 pub(super) struct PlannedUser {
     /// The config's new value, if it changes, and the rule for that.
@@ -231,86 +170,6 @@ fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
         user::Kind::Named(user) => PlannedUser { change: Some((user, id("named-user"))), id: Some(user) },
         user::Kind::Unknown => PlannedUser { change: None, id: None },
     }
-}
-
-fn conflicts(
-    draft: &Draft<'_>,
-    config: &RuntimeConfig,
-    original: &RuntimeConfig,
-    user: &PlannedUser,
-) -> (Vec<Conflict>, Vec<String>) {
-    let inventory = draft.inventory;
-    let needs = needs::of_config(inventory, config);
-    let mut conflicts: Vec<Conflict> = Vec::new();
-    for need in &needs.found {
-        let removed = need.names.iter().rev().find_map(|name| Some((name, draft.removal(name)?)));
-        let Some((path, because)) = removed else { continue };
-        let known = conflicts.iter().any(|old| old.pointer == need.pointer);
-        if !known {
-            let problem = Problem::Removed { path: path.clone(), because: because.clone() };
-            let settle = settle(inventory, config, need, because);
-            conflicts.push(Conflict { pointer: need.pointer, problem, chain: need.chain.clone(), settle });
-        }
-    }
-    match user.id {
-        Some(user) => conflicts.extend(reach::denied(inventory, config, user, &needs)),
-        None => conflicts.push(no_such_user(original)),
-    }
-    (conflicts, needs.unseen)
-}
-
-fn no_such_user(config: &RuntimeConfig) -> Conflict {
-    Conflict {
-        pointer: "/config/User",
-        problem: Problem::NoSuchUser { user: config.user().to_owned() },
-        chain: Vec::new(),
-        settle: vec!["--user UID[:GID]".to_owned()],
-    }
-}
-
-/// The flags that would settle a need of something that is to be removed.
-fn settle(
-    inventory: &Inventory,
-    config: &RuntimeConfig,
-    need: &Need,
-    because: &BTreeSet<RuleId>,
-) -> Vec<String> {
-    let rules = because.iter().map(|rule| format!("--keep rule:{rule}"));
-    let keep = rules.chain([format!("--keep {}", need.path)]).map(|flag| format!("{flag} (leaves it in the image)"));
-    let other = if need.pointer == "/config/Healthcheck" {
-        vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
-    } else {
-        vec![start_hint(inventory, config)]
-    };
-    other.into_iter().chain(keep).collect()
-}
-
-/// The full pair of flags: the application's own command where the config shows it.
-fn start_hint(inventory: &Inventory, config: &RuntimeConfig) -> String {
-    let argv: Vec<String> = config.entrypoint().into_iter().chain(config.cmd()).collect();
-    let unwrapped: Vec<String> = match argv.iter().position(|word| word == "-c") {
-        Some(at) => argv.get(at + 1).map(|command| simple_words(command)).unwrap_or_default(),
-        None => argv.get(1..).unwrap_or_default().to_vec(),
-    };
-    let own = |word: &String| {
-        let path = needs::executable(inventory, config, word)?;
-        let found = inventory.resolve(&path).found?;
-        let binary = matches!(inventory.lookup(&found)?.content, crate::inventory::Content::Elf(_));
-        binary.then_some(())
-    };
-    if unwrapped.first().and_then(own).is_some() {
-        return format!("--entrypoint '{}' --cmd '[]'", command_line(&unwrapped));
-    }
-    "--entrypoint '[\"PROGRAM\", \"ARGUMENT\"]' --cmd '[]' (how the application itself starts)".to_owned()
-}
-
-/// The words of a shell command that uses nothing of the shell; else none.
-fn simple_words(command: &str) -> Vec<String> {
-    let command = command.trim().strip_prefix("exec ").unwrap_or(command.trim());
-    let plain = |c: char| c.is_ascii_alphanumeric() || " /._-=:,@+%".contains(c);
-    let words: Vec<String> = command.split_ascii_whitespace().map(str::to_owned).collect();
-    let assigns = words.first().is_some_and(|word| word.contains('='));
-    if command.chars().all(plain) && !assigns { words } else { Vec::new() }
 }
 
 fn start_steps(config: &RuntimeConfig, choices: &Choices) -> Vec<Step> {

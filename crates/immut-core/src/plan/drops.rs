@@ -86,6 +86,14 @@ impl<'a> Draft<'a> {
         above.into_iter().find_map(|path| self.removed.get(&path))
     }
 
+    /// The privilege that a file loses, in a word.
+    pub(super) fn loss(&self, path: &RootPath) -> Option<&'static str> {
+        if self.capabilities.contains_key(path) {
+            return Some("file capability");
+        }
+        self.modes.contains_key(path).then_some("setuid or setgid bit")
+    }
+
     /// All steps on files, with those that follow from others.
     pub(super) fn finish(mut self) -> Finished {
         self.forget_what_goes();

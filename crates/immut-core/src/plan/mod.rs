@@ -6,9 +6,12 @@
 mod accounts;
 mod build;
 mod choices;
+mod conflicts;
 mod drops;
+mod keeping;
 mod needs;
 mod reach;
+mod removed;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,6 +21,7 @@ use serde_json::Value;
 pub use build::Error;
 pub use choices::{Choices, Healthcheck};
 pub use needs::{Hop, command_line};
+pub use removed::Removed;
 
 use crate::finding::RuleId;
 use crate::inventory::EntryId;
@@ -35,6 +39,10 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// What a rule found and the user keeps.
     pub kept: Vec<Kept>,
+    /// Scripts that stay although their interpreter goes; nothing that the start needs.
+    pub orphaned: Vec<RootPath>,
+    /// What changes for whoever runs the image.
+    pub notes: Vec<String>,
     /// What could not be seen or proven.
     pub unseen: Vec<String>,
     /// The merged view before.

@@ -160,7 +160,16 @@ impl Walk<'_> {
         if let Some(Content::Script(line)) = content
             && depth < DEEPEST
         {
+            self.unread(pointer, path);
             self.interpreter(pointer, &line, chain, executed, depth);
+        }
+    }
+
+    /// Says that a script's own commands are not followed.
+    fn unread(&mut self, pointer: &'static str, path: &RootPath) {
+        let line = format!("{pointer}: what the script {path} runs is not followed");
+        if !self.needs.unseen.contains(&line) {
+            self.needs.unseen.push(line);
         }
     }
 

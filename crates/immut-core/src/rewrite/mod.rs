@@ -128,6 +128,8 @@ pub fn rewrite(
     Ok(Rewritten { manifest, config: edited, layers: outcomes })
 }
 
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+
 fn outcome(subject: &Subject<'_>, number: usize, new: Option<&NewLayer>) -> LayerOutcome {
     match new {
         None => LayerOutcome::Dropped,
@@ -164,8 +166,13 @@ fn manifest(
             json["annotations"] = serde_json::json!({});
         }
         json["annotations"]["org.opencontainers.image.base.digest"] = old.digest().to_string().into();
-        if let Some(name) = source_name {
-            json["annotations"]["org.opencontainers.image.base.name"] = name.into();
+        // A name that was there belongs to another digest.
+        match (source_name, json["annotations"].as_object_mut()) {
+            (Some(name), _) => json["annotations"][BASE_NAME] = name.into(),
+            (None, Some(annotations)) => {
+                annotations.shift_remove(BASE_NAME);
+            }
+            (None, None) => {}
         }
     }
     RawManifest { media_type: old.raw().media_type.clone(), bytes: json.to_string().into_bytes() }

@@ -511,7 +511,7 @@ fn invariant_10_nothing_is_published_before_all_was_verified() {
 #[test]
 fn invariant_11_the_receipt_is_a_form_of_its_own_with_a_version() {
     let done = Scene::of(&eventful()).harden(&Options::default());
-    let receipt = immut_core::receipt::Receipt::new(&done.hardened, "example.org/x".into(), "baseline");
+    let receipt = done.hardened.receipt("example.org/x".into(), "baseline");
     let json: Value = serde_json::from_str(&receipt.to_json()).expect("JSON");
     assert_eq!(json["version"], 1);
     assert_eq!(json["sourceDigest"], done.scene.digest.to_string());

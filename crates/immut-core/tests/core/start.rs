@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use immut_core::plan::Healthcheck;
-use immut_core::receipt::Removed;
+use immut_core::plan::Removed;
 use immut_core::store::Layout;
 use immut_core::{Error, Options};
 use immut_testkit::contents;

@@ -1,0 +1,74 @@
+//! `publish`: Hardened -> Sink, Signer.
+
+use super::Hardened;
+use crate::error::Error;
+use crate::name::{Digest, PinnedRef};
+use crate::store::{Layout, Sink, copy};
+use crate::trust::{self, Signer};
+
+/// How a hardened image is published.
+#[derive(Clone, Copy)]
+pub struct Publication<'a> {
+    /// Where to.
+    pub to: &'a dyn Sink,
+    /// Who signs it; none: it is not signed.
+    pub signer: Option<&'a dyn Signer>,
+    /// How signatures are made.
+    pub signing: &'a trust::Options,
+    /// The tags that will name it.
+    pub tags: &'a [String],
+}
+
+impl std::fmt::Debug for Publication<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let to = self.to.location();
+        f.debug_struct("Publication").field("to", &to).field("tags", &self.tags).finish_non_exhaustive()
+    }
+}
+
+/// What was published.
+#[derive(Debug)]
+pub struct Published {
+    /// Its name by digest.
+    pub reference: PinnedRef,
+    /// The signatures, of each platform and of the whole.
+    pub signed: Vec<trust::Signed>,
+}
+
+/// Publishes a hardened image: blobs, manifests by digest, signatures, and the tags last, so that no
+/// tag ever names an image that is not signed yet.
+///
+/// ```
+/// # use immut_testkit::Recipe;
+/// use immut_core::{Options, Publication, harden, publish, store::Layout, trust};
+/// # let folder = tempfile::tempdir()?;
+/// # let at = |name: &str| folder.path().join(name);
+/// # let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"program")).entrypoint(&["/app"]).write(&at("image"));
+/// # let pinned = format!("oci:{}@{}", at("image").display(), image.digest).parse()?;
+/// let (source, stage) = (Layout::open(&at("image"))?, Layout::create(&at("stage"))?);
+/// let hardened = harden(&pinned, &source, &stage, &Options::default())?;
+/// let (to, signing) = (Layout::create(&at("out"))?, trust::Options::default());
+/// let how = Publication { to: &to, signer: None, signing: &signing, tags: &["latest".to_owned()] };
+/// let published = publish(&hardened, &stage, &how)?;
+/// assert_eq!(published.reference.digest, hardened.digest());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn publish(hardened: &Hardened, stage: &Layout, how: &Publication<'_>) -> Result<Published, Error> {
+    let copied = |digest: &Digest| copy(digest, stage, how.to).map(|_| ()).map_err(Error::Publish);
+    for outcome in &hardened.platforms {
+        copied(&outcome.rewritten.manifest.digest())?;
+    }
+    for attestation in &hardened.attestations {
+        copied(attestation)?;
+    }
+    how.to.put_manifest(&hardened.result).map_err(Error::Publish)?;
+    let digest = hardened.digest();
+    let signed = match how.signer {
+        Some(signer) => trust::sign_all(&digest, how.to, signer, how.signing).map_err(Error::Sign)?,
+        None => Vec::new(),
+    };
+    for tag in how.tags {
+        how.to.tag(tag, &hardened.result).map_err(Error::Publish)?;
+    }
+    Ok(Published { reference: PinnedRef { location: how.to.location(), tag: None, digest }, signed })
+}

@@ -1,0 +1,71 @@
+//! The receipt of a hardened image.
+
+use super::{Hardened, Outcome};
+use crate::image::Descriptor;
+use crate::plan::Removed;
+use crate::receipt::{
+    self, KeptFile, Layer, LeftOut, PlatformReceipt, Receipt, VERSION, changed, config_change, written,
+};
+use crate::rewrite::LayerOutcome;
+
+impl Hardened {
+    /// The receipt of this image, published as `result` under a profile of that name.
+    pub fn receipt(&self, result: String, profile: &str) -> Receipt {
+        let left_out = self.left_out.iter();
+        Receipt {
+            version: VERSION,
+            tool: concat!("immut ", env!("CARGO_PKG_VERSION")).to_owned(),
+            source: self.source.to_string(),
+            source_digest: self.source.digest,
+            result,
+            result_digest: self.digest(),
+            profile: profile.to_owned(),
+            platforms: self.platforms.iter().map(platform).collect(),
+            left_out: left_out
+                .map(|one| LeftOut { what: one.what.clone(), reason: one.reason.clone() })
+                .collect(),
+        }
+    }
+}
+
+fn platform(outcome: &Outcome) -> PlatformReceipt {
+    let plan = &outcome.plan;
+    let steps = || plan.steps.iter();
+    let kept = plan.kept.iter();
+    PlatformReceipt {
+        platform: outcome.platform.to_string(),
+        source: outcome.source.digest,
+        result: outcome.rewritten.manifest.digest(),
+        before: plan.before,
+        after: plan.after,
+        layers: outcome.layers.iter().zip(&outcome.rewritten.layers).map(layer).collect(),
+        removed: outcome.removed.iter().map(removed).collect(),
+        changed: steps().filter_map(|step| changed(&step.action, &step.because)).collect(),
+        written: steps().filter_map(|step| written(&step.action, &step.because)).collect(),
+        config: steps().filter_map(|step| config_change(&step.action, &step.because)).collect(),
+        kept: kept.map(|one| KeptFile { path: one.path.clone(), rule: one.rule.clone() }).collect(),
+        orphaned: plan.orphaned.clone(),
+        notes: plan.notes.clone(),
+        unseen: plan.unseen.clone(),
+    }
+}
+
+fn layer((source, outcome): (&Descriptor, &LayerOutcome)) -> Layer {
+    let (outcome, result) = match outcome {
+        LayerOutcome::Untouched => ("untouched", Some(source.digest)),
+        LayerOutcome::Rewritten(new) => ("rewritten", Some(new.digest)),
+        LayerOutcome::Dropped => ("dropped", None),
+    };
+    Layer { source: source.digest, outcome, result }
+}
+
+fn removed(one: &Removed) -> receipt::Removed {
+    receipt::Removed {
+        path: one.path.clone(),
+        layer: one.layer + 1,
+        kind: one.kind,
+        rules: one.because.clone(),
+        size: one.size,
+        sha256: one.digest.map(|digest| digest.hex()),
+    }
+}
