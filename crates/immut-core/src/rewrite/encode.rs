@@ -13,10 +13,15 @@ use crate::name::Digest;
 /// gzip's usual level: what registries hold is mostly made with it.
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
+/// How much is compressed at a time.
+const PIECE: usize = 1 << 16;
 
 /// Writes an archive as a blob into a scratch file.
 pub(super) struct Encoder {
     inner: Inner,
+    /// What was not compressed yet: a compressor's output depends on the pieces that it is given, and
+    /// the result must not depend on the pieces that a file or a pipe happens to give.
+    pending: Vec<u8>,
     hasher: Sha256,
 }
 
@@ -49,10 +54,11 @@ impl Encoder {
             }
             Compression::Zstd => Inner::Zstd(zstd::stream::write::Encoder::new(blob, ZSTD_LEVEL)?),
         };
-        Ok(Self { inner, hasher: Sha256::new() })
+        Ok(Self { inner, pending: Vec::with_capacity(PIECE), hasher: Sha256::new() })
     }
 
-    pub(super) fn finish(self) -> io::Result<Encoded> {
+    pub(super) fn finish(mut self) -> io::Result<Encoded> {
+        self.compress()?;
         let blob = match self.inner {
             Inner::None(blob) => blob,
             Inner::Gzip(encoder) => encoder.finish()?,
@@ -64,14 +70,26 @@ impl Encoder {
     }
 }
 
+impl Encoder {
+    fn compress(&mut self) -> io::Result<()> {
+        match &mut self.inner {
+            Inner::None(blob) => blob.write_all(&self.pending),
+            Inner::Gzip(encoder) => encoder.write_all(&self.pending),
+            Inner::Zstd(encoder) => encoder.write_all(&self.pending),
+        }?;
+        self.pending.clear();
+        Ok(())
+    }
+}
+
 impl Write for Encoder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = match &mut self.inner {
-            Inner::None(blob) => blob.write(bytes),
-            Inner::Gzip(encoder) => encoder.write(bytes),
-            Inner::Zstd(encoder) => encoder.write(bytes),
-        }?;
+        let count = bytes.len().min(PIECE - self.pending.len());
+        self.pending.extend_from_slice(&bytes[..count]);
         self.hasher.update(&bytes[..count]);
+        if self.pending.len() == PIECE {
+            self.compress()?;
+        }
         Ok(count)
     }
 
