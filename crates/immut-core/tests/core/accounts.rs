@@ -8,7 +8,8 @@ use immut_testkit::recipe::{LayerRecipe, Recipe};
 
 use crate::common::{Done, Scene};
 
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nweb:x:9:9::/srv:/bin/bash\nlp:x:7:7::/:/bin/false\n";
+const PASSWD: &str =
+    "root:x:0:0:root:/root:/bin/bash\nweb:x:9:9::/srv:/bin/bash\nlp:x:7:7::/:/bin/false\n";
 const GROUP: &str = "root:x:0:\nweb:x:9:\n";
 const NONROOT: &str = "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
 
@@ -51,7 +52,9 @@ fn accounts_are_edited_in_the_layer_that_is_written_anew_anyway() {
 
 #[test]
 fn accounts_are_edited_on_top_of_layers_that_stay() {
-    let done = harden(&Recipe::new().layer(with_accounts).layer(with_bash).layer(|l| l.file("/x", 0o644, "x")));
+    let done = harden(
+        &Recipe::new().layer(with_accounts).layer(with_bash).layer(|l| l.file("/x", 0o644, "x")),
+    );
     let outcomes = &done.hardened.platforms[0].rewritten.layers;
     assert_eq!(outcomes[0], LayerOutcome::Untouched);
     assert_eq!(outcomes[2], LayerOutcome::Untouched);
@@ -76,7 +79,10 @@ fn a_taken_name_gets_the_number() {
     let done = harden(&Recipe::new().layer(with_bash).layer(|l| {
         l.file("/etc/passwd", 0o644, taken).file("/etc/group", 0o644, "nonroot:x:5:\n")
     }));
-    assert!(done.text("etc/passwd").ends_with("\nnonroot-65532:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"));
+    assert!(
+        done.text("etc/passwd")
+            .ends_with("\nnonroot-65532:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")
+    );
     assert!(done.text("etc/group").ends_with("\nnonroot-65532:x:65532:\n"));
 }
 
@@ -84,7 +90,9 @@ fn a_taken_name_gets_the_number() {
 fn an_account_that_is_there_is_used() {
     let there = format!("{PASSWD}me:x:65532:100::/var/me:/bin/false\n");
     let done = harden(&Recipe::new().layer(with_bash).layer(|l| {
-        l.file("/etc/passwd", 0o644, &there).file("/etc/group", 0o644, "users:x:65532:\n").dir("/var", 0o755)
+        l.file("/etc/passwd", 0o644, &there)
+            .file("/etc/group", 0o644, "users:x:65532:\n")
+            .dir("/var", 0o755)
     }));
     assert_eq!(done.text("etc/passwd"), there.replace("/bin/bash", "/sbin/nologin"));
     assert_eq!(done.text("etc/group"), "users:x:65532:\n");
@@ -103,14 +111,24 @@ fn login_shells_that_go_become_nologin_for_other_users_too() {
 #[test]
 fn shells_that_stay_keep_their_accounts_and_files_their_bytes() {
     let odd = "root:x:0:0:root:/root:/bin/zsh\r\nweb:x:9:9::/:/usr/bin/git-shell";
-    let done = harden(&Recipe::new().layer(|l| with_bash(l).file("/etc/passwd", 0o644, odd)).user("9"));
+    let done =
+        harden(&Recipe::new().layer(|l| with_bash(l).file("/etc/passwd", 0o644, odd)).user("9"));
     assert_eq!(done.text("etc/passwd"), odd);
 }
 
 #[test]
 fn names_become_numbers() {
-    for (written, expected) in [("web", "9"), ("web:root", "9:0"), ("9:web", "9:9"), ("root", "65532:65532"), ("0:9", "65532:65532"), ("1000:0", "1000:0")] {
-        let done = harden(&Recipe::new().layer(with_accounts).layer(|l| l.file("/app", 0o755, "x")).user(written));
+    for (written, expected) in [
+        ("web", "9"),
+        ("web:root", "9:0"),
+        ("9:web", "9:9"),
+        ("root", "65532:65532"),
+        ("0:9", "65532:65532"),
+        ("1000:0", "1000:0"),
+    ] {
+        let done = harden(
+            &Recipe::new().layer(with_accounts).layer(|l| l.file("/app", 0o755, "x")).user(written),
+        );
         assert_eq!(done.config()["config"]["User"], expected, "{written}");
     }
 }
@@ -118,7 +136,10 @@ fn names_become_numbers() {
 #[test]
 fn a_home_directory_is_made_behind_links() {
     let done = harden(&Recipe::new().layer(with_bash).layer(|l| {
-        l.file("/etc/passwd", 0o644, PASSWD).dir("/var", 0o755).dir("/var/home", 0o755).symlink("/home", "var/home")
+        l.file("/etc/passwd", 0o644, PASSWD)
+            .dir("/var", 0o755)
+            .dir("/var/home", 0o755)
+            .symlink("/home", "var/home")
     }));
     let view = done.view();
     assert_eq!(view["home"].item, Item::Symlink("var/home".into()));
@@ -127,17 +148,20 @@ fn a_home_directory_is_made_behind_links() {
 
 #[test]
 fn a_hardlinked_passwd_is_edited_for_its_own_name() {
-    let done = harden(&Recipe::new().layer(|l| {
-        with_bash(with_accounts(l)).hardlink("/srv/backup", "/etc/passwd")
-    }));
+    let done = harden(
+        &Recipe::new()
+            .layer(|l| with_bash(with_accounts(l)).hardlink("/srv/backup", "/etc/passwd")),
+    );
     assert_eq!(done.text("etc/passwd"), expected_passwd());
     assert_eq!(done.text("srv/backup"), PASSWD);
 }
 
 #[test]
 fn a_passwd_of_several_layers_is_the_last() {
-    let done = harden(&Recipe::new().layer(|l| with_bash(with_accounts(l))).layer(|l| {
-        l.file("/etc/passwd", 0o644, "only:x:1:1::/:/bin/bash\n")
-    }));
+    let done = harden(
+        &Recipe::new()
+            .layer(|l| with_bash(with_accounts(l)))
+            .layer(|l| l.file("/etc/passwd", 0o644, "only:x:1:1::/:/bin/bash\n")),
+    );
     assert_eq!(done.text("etc/passwd"), format!("only:x:1:1::/:/sbin/nologin\n{NONROOT}"));
 }

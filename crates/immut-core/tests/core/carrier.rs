@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use immut_core::Options;
+use immut_core::rewrite::LayerOutcome;
 use immut_core::rules::Catalog;
 use immut_testkit::generate::{Stack, stacks};
-use immut_core::rewrite::LayerOutcome;
 use immut_testkit::model::{Entry, Item, View, read_tar, without_owners};
 use immut_testkit::peers;
 use immut_testkit::recipe::Recipe;
@@ -75,9 +75,10 @@ fn the_result_is_what_umoci_unpacks() {
 /// A bottom layer with a file that shows that the family is there, then the stack.
 fn recipe(stack: &Stack) -> Recipe {
     let bottom = Recipe::new().layer(|l| l.file(MARK, 0o644, "x")).user("7");
-    stack.tars().into_iter().fold(bottom, |recipe, tar| {
-        recipe.tar_layer(immut_testkit::recipe::Encoding::Gzip, tar)
-    })
+    stack
+        .tars()
+        .into_iter()
+        .fold(bottom, |recipe, tar| recipe.tar_layer(immut_testkit::recipe::Encoding::Gzip, tar))
 }
 
 fn harden(stack: &Stack, asked: &[String]) -> Done {
@@ -98,17 +99,14 @@ fn removing(asked: &[String]) -> Options {
 
 const MARK: &str = "mark";
 
-fn compare(
-    cases: u32,
-    mut check: impl FnMut(&Stack, &[String]) -> Result<(), TestCaseError>,
-) {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
+fn compare(cases: u32, mut check: impl FnMut(&Stack, &[String]) -> Result<(), TestCaseError>) {
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
     let name = vec(prop::sample::select(vec!["a", "b", "c"]), 1..=3);
     let names = vec(name.prop_map(|names| names.join("/")), 1..=3);
     let check = std::cell::RefCell::new(&mut check);
-    let outcome = TestRunner::new(config).run(&(stacks(), names), |(stack, asked)| {
-        (check.borrow_mut())(&stack, &asked)
-    });
+    let outcome = TestRunner::new(config)
+        .run(&(stacks(), names), |(stack, asked)| (check.borrow_mut())(&stack, &asked));
     outcome.unwrap_or_else(|difference| panic!("{difference}"));
 }
 

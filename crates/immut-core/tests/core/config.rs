@@ -24,7 +24,9 @@ fn harden(recipe: &Recipe) -> Done {
 
 #[test]
 fn history_stays_in_step_with_the_layers() {
-    let done = harden(&Recipe::new().layer(app).step("ENV x").layer(bash).layer(|l| l.file("/x", 0o644, "x")));
+    let done = harden(
+        &Recipe::new().layer(app).step("ENV x").layer(bash).layer(|l| l.file("/x", 0o644, "x")),
+    );
     let config = done.config();
     let history = config["history"].as_array().expect("a history");
     let with_layer = history.iter().filter(|entry| entry["empty_layer"] != true).count();
@@ -86,7 +88,8 @@ fn what_is_not_ours_stays() {
             json["author"] = "somebody".into();
         })
         .manifest(|json| json["x-unknown"] = json!(1));
-    let before: Value = serde_json::from_slice(&recipe.clone().entrypoint(&["/app"]).build().config).expect("JSON");
+    let before: Value =
+        serde_json::from_slice(&recipe.clone().entrypoint(&["/app"]).build().config).expect("JSON");
     let done = harden(&recipe);
     let mut after = done.config();
     after["config"]["User"] = Value::Null;
@@ -107,7 +110,11 @@ fn an_oci_image_names_its_base() {
     let annotations = &done.manifest()["annotations"];
     assert_eq!(annotations[BASE], done.scene.digest.to_string());
     assert_eq!(annotations["org.opencontainers.image.base.name"], "example.org/app");
-    assert!(harden(&recipe).manifest()["annotations"].get("org.opencontainers.image.base.name").is_none());
+    assert!(
+        harden(&recipe).manifest()["annotations"]
+            .get("org.opencontainers.image.base.name")
+            .is_none()
+    );
 }
 
 #[test]
@@ -132,16 +139,23 @@ fn every_framing_stays_what_it_is() {
     ];
     for encoding in encodings {
         let done = harden(&Recipe::new().layer_as(encoding, |l| bash(app(l))));
-        assert_eq!(done.manifest()["layers"][0]["mediaType"], encoding.media_type(false), "{encoding:?}");
+        assert_eq!(
+            done.manifest()["layers"][0]["mediaType"],
+            encoding.media_type(false),
+            "{encoding:?}"
+        );
         assert_eq!(done.paths(), ["app"], "{encoding:?}");
     }
 }
 
 #[test]
 fn annotations_of_a_rewritten_layer_are_no_longer_true() {
-    let toc = |json: &mut Value| json["layers"][0]["annotations"] = json!({ "io.containers.zstd-chunked": "x" });
+    let toc = |json: &mut Value| {
+        json["layers"][0]["annotations"] = json!({ "io.containers.zstd-chunked": "x" })
+    };
     let built = Recipe::new().layer(|l| bash(app(l))).build();
-    let layers = json!(built.layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>());
+    let layers =
+        json!(built.layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>());
     let recipe = Recipe::new().layer(|l| bash(app(l))).manifest(|json| {
         json["layers"] = layers;
         toc(json);
@@ -153,7 +167,8 @@ fn annotations_of_a_rewritten_layer_are_no_longer_true() {
 
 #[test]
 fn all_layers_emptied_leave_one() {
-    let done = Scene::of(&Recipe::new().layer(bash).layer(|l| l.whiteout("/bin/bash"))).harden(&Options::default());
+    let done = Scene::of(&Recipe::new().layer(bash).layer(|l| l.whiteout("/bin/bash")))
+        .harden(&Options::default());
     assert_eq!(done.manifest()["layers"].as_array().map(Vec::len), Some(1));
     assert_eq!(done.paths().len(), 0);
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use immut_core::Options;
 use immut_core::inventory::Limits;
 use immut_core::store::Layout;
-use immut_core::Options;
 use immut_testkit::recipe::{Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};
 use serde_json::json;
 
@@ -62,7 +62,8 @@ fn bytes_after_a_plain_or_zstd_archive_are_not_believed_blindly() {
     for encoding in [Encoding::Plain, Encoding::Zstd, Encoding::Gzip] {
         for fault in [Fault::Truncated(30), Fault::Content, Fault::Size] {
             let what = format!("{encoding:?} {fault:?}");
-            let recipe = app().layer_as(encoding, |l| l.file("/x", 0o644, vec![1; 3000])).fault(fault);
+            let recipe =
+                app().layer_as(encoding, |l| l.file("/x", 0o644, vec![1; 3000])).fault(fault);
             let told = refused(&recipe, &Options::default());
             assert!(told.contains("layer 2") || told.contains("sha256:"), "{what}: {told}");
         }
@@ -88,13 +89,29 @@ fn hostile_entries_are_named_with_layer_and_reason() {
         (|l| l.hardlink("/x", "../../etc/shadow"), "entry /x", "climbs out"),
         (|l| l.hardlink("/x", "/missing"), "entry /x", "is not there"),
         (|l| l.dir("/d", 0o755).hardlink("/x", "/d"), "entry /x", "is a directory"),
-        (|l| l.naming(Naming::Verbatim).file("/.wh.", 0o644, ""), "entry /.wh.", "whiteout of nothing"),
+        (
+            |l| l.naming(Naming::Verbatim).file("/.wh.", 0o644, ""),
+            "entry /.wh.",
+            "whiteout of nothing",
+        ),
         (|l| l.file("/d/.wh...", 0o644, ""), "entry /d/.wh...", "whiteout of nothing"),
         (|l| l.naming(Naming::Verbatim).file("./", 0o644, ""), "entry /", "root directory"),
-        (|l| l.pax("path", [b"a".repeat(5000), vec![]].concat()).file("/a", 0o644, ""), "entry a", "longer than 4096"),
+        (
+            |l| l.pax("path", [b"a".repeat(5000), vec![]].concat()).file("/a", 0o644, ""),
+            "entry a",
+            "longer than 4096",
+        ),
         (|l| l.pax("path", "a\0b").file("/a", 0o644, ""), "entry a", "NUL"),
-        (|l| l.global_pax("path", "/etc/passwd").file("/a", 0o644, ""), "PAX global header", "changes names"),
-        (|l| l.pax("linkpath", "b".repeat(9000)).symlink("/a", "b"), "entry /a", "more than 4096 bytes"),
+        (
+            |l| l.global_pax("path", "/etc/passwd").file("/a", 0o644, ""),
+            "PAX global header",
+            "changes names",
+        ),
+        (
+            |l| l.pax("linkpath", "b".repeat(9000)).symlink("/a", "b"),
+            "entry /a",
+            "more than 4096 bytes",
+        ),
     ];
     for (build, entry, reason) in cases {
         let told = hostile(build);
@@ -145,7 +162,8 @@ fn extended_headers_without_end_are_refused_in_bounded_memory() {
 
 #[test]
 fn limits_hold_and_name_their_flag() {
-    let recipe = app().layer(|l| (0..50).fold(l, |l, n| l.file(format!("/{n}"), 0o644, vec![0; 4000])));
+    let recipe =
+        app().layer(|l| (0..50).fold(l, |l, n| l.file(format!("/{n}"), 0o644, vec![0; 4000])));
     let limits = |edit: fn(&mut Limits)| {
         let mut options = Options::default();
         edit(&mut options.limits);
@@ -191,7 +209,8 @@ fn what_is_no_image_is_refused() {
     assert!(refused(&helm, &Options::default()).contains("helm"), "a chart");
     let count = app().config(|json| json["rootfs"] = json!({ "type": "layers", "diff_ids": [] }));
     assert!(refused(&count, &Options::default()).contains("0 diff_ids"), "no diff_ids");
-    let nested = IndexRecipe::new().line(json!({ "mediaType": "x", "digest": "no digest", "size": 1 }));
+    let nested =
+        IndexRecipe::new().line(json!({ "mediaType": "x", "digest": "no digest", "size": 1 }));
     let error = Scene::of_index(&nested).try_harden(&Options::default()).err().expect("refused");
     assert!(error.to_string().contains("an entry of the index"), "{error}");
 }
@@ -245,7 +264,8 @@ fn child_with_a_full_disk() {
     let source = Layout::open(Path::new(folder)).expect("a layout");
     let stage = Layout::create(&Path::new(folder).with_file_name("full")).expect("a stage");
     let pinned = format!("oci:{folder}@{digest}").parse().expect("a reference");
-    let error = immut_core::harden(&pinned, &source, &stage, &Options::default()).expect_err("full");
+    let error =
+        immut_core::harden(&pinned, &source, &stage, &Options::default()).expect_err("full");
     println!("told: {error}");
     assert!(stage.names().expect("names").is_empty());
     let blobs = stage.folder().join("blobs/sha256");

@@ -32,7 +32,8 @@ fn lines(hardened: &Hardened) -> Vec<Value> {
 
 #[test]
 fn two_platforms_go_through_whole() {
-    let index = IndexRecipe::new().image(&linux("amd64")).image(&linux("arm64")).annotation("a", "b");
+    let index =
+        IndexRecipe::new().image(&linux("amd64")).image(&linux("arm64")).annotation("a", "b");
     let done = harden(&index);
     let json: Value = serde_json::from_slice(&done.hardened.result.bytes).expect("JSON");
     assert_eq!(json["annotations"]["a"], "b");
@@ -47,7 +48,8 @@ fn two_platforms_go_through_whole() {
 
 #[test]
 fn windows_beside_them_is_left_out_and_named() {
-    let done = harden(&IndexRecipe::new().image(&linux("amd64")).image(&windows()).image(&linux("arm64")));
+    let done =
+        harden(&IndexRecipe::new().image(&linux("amd64")).image(&windows()).image(&linux("arm64")));
     assert_eq!(lines(&done.hardened).len(), 2);
     let left: Vec<&str> = done.hardened.left_out.iter().map(|one| one.what.as_str()).collect();
     assert_eq!(left, ["windows/amd64"]);
@@ -65,16 +67,23 @@ fn windows_alone_is_refused() {
 #[test]
 fn a_platform_that_was_asked_for_has_to_be_there() {
     let index = IndexRecipe::new().image(&linux("amd64")).image(&windows());
-    for (platform, reason) in [("windows/amd64", "is a Windows image"), ("linux/s390x", "is not in this image")] {
-        let options = Options { platforms: vec![platform.parse().expect("a platform")], ..Options::default() };
-        let error = Scene::of_index(&index).try_harden(&options).err().expect("refused").to_string();
+    for (platform, reason) in
+        [("windows/amd64", "is a Windows image"), ("linux/s390x", "is not in this image")]
+    {
+        let options = Options {
+            platforms: vec![platform.parse().expect("a platform")],
+            ..Options::default()
+        };
+        let error =
+            Scene::of_index(&index).try_harden(&options).err().expect("refused").to_string();
         assert!(error.contains(platform) && error.contains(reason), "{error}");
     }
 }
 
 #[test]
 fn one_platform_gives_a_manifest_and_several_an_index() {
-    let index = IndexRecipe::new().image(&linux("amd64")).image(&linux("arm64")).image(&linux("s390x"));
+    let index =
+        IndexRecipe::new().image(&linux("amd64")).image(&linux("arm64")).image(&linux("s390x"));
     let harden = |platforms: &[&str]| {
         let platforms = platforms.iter().map(|text| text.parse().expect("a platform")).collect();
         Scene::of_index(&index).harden(&Options { platforms, ..Options::default() }).hardened
@@ -86,9 +95,8 @@ fn one_platform_gives_a_manifest_and_several_an_index() {
 
 #[test]
 fn one_conflict_refuses_the_whole() {
-    let script = Recipe::new().layer(|l| {
-        l.file("/bin/bash", 0o755, contents::bash()).file("/s", 0o755, "#!/bin/bash\n")
-    });
+    let script = Recipe::new()
+        .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/s", 0o755, "#!/bin/bash\n"));
     let index = IndexRecipe::new()
         .image(&linux("amd64"))
         .image(&script.entrypoint(&["/s"]).platform("linux", "arm64"));
@@ -117,18 +125,20 @@ fn attestations_stay_with_what_is_unchanged() {
 
 #[test]
 fn an_index_with_nothing_to_do_keeps_its_digest() {
-    let done = harden(&IndexRecipe::new().image(&clean("amd64")).image(&clean("arm64")).attestation(1));
+    let done =
+        harden(&IndexRecipe::new().image(&clean("amd64")).image(&clean("arm64")).attestation(1));
     assert!(!done.hardened.is_changed());
 }
 
 #[test]
 fn a_docker_list_stays_one() {
-    let list = IndexRecipe::new()
-        .docker()
-        .image(&linux("amd64").docker())
-        .image(&linux("arm64").docker());
+    let list =
+        IndexRecipe::new().docker().image(&linux("amd64").docker()).image(&linux("arm64").docker());
     let done = harden(&list);
-    assert_eq!(done.hardened.result.media_type, "application/vnd.docker.distribution.manifest.list.v2+json");
+    assert_eq!(
+        done.hardened.result.media_type,
+        "application/vnd.docker.distribution.manifest.list.v2+json"
+    );
     for line in lines(&done.hardened) {
         assert_eq!(line["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
     }

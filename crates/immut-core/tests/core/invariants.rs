@@ -34,7 +34,18 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("plan", &["finding", "image", "inventory", "name", "path", "rules", "user"]),
     (
         "rewrite",
-        &["archive", "image", "inventory", "name", "parallel", "path", "plan", "progress", "rules", "store"],
+        &[
+            "archive",
+            "image",
+            "inventory",
+            "name",
+            "parallel",
+            "path",
+            "plan",
+            "progress",
+            "rules",
+            "store",
+        ],
     ),
     ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
 ];
@@ -78,7 +89,8 @@ fn invariant_1_only_the_stage_touches_the_world() {
         let room = room_of(&file);
         // A file that is put aside while a layer is rewritten comes from the stage's folder.
         let door = file == "rewrite/layer.rs";
-        for word in ["async ", ".await", "tokio", "std::fs", "std::net", "std::env", "std::process"] {
+        for word in ["async ", ".await", "tokio", "std::fs", "std::net", "std::env", "std::process"]
+        {
             let closed = CLOSED.contains(&room.as_str()) || (room == "rewrite" && !door);
             if closed && code(&text).any(|line| line.contains(word)) {
                 wrong.push(format!("{file}: {word}"));
@@ -225,8 +237,13 @@ fn large(megabytes: u64) -> Scene {
         "architecture": "amd64", "os": "linux", "config": { "Entrypoint": ["/su"] },
         "rootfs": { "type": "layers", "diff_ids": [diff_id] },
     });
-    let config = layout.add("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
-    let layer = Descriptor { media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(), digest, size };
+    let config =
+        layout.add("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+    let layer = Descriptor {
+        media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(),
+        digest,
+        size,
+    };
     let manifest = RawManifest::from_json(&json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": config.expect("added"), "layers": [layer],
@@ -279,7 +296,11 @@ fn invariant_2_memory_for_50_000_entries_is_bounded() {
     let files = |layer: usize| {
         move |l: LayerRecipe| {
             (0..25_000).fold(l, |l, n| {
-                l.file(format!("/usr/share/doc/folder-{}/{layer}-{n}", n / 50), 0o644, format!("{n}"))
+                l.file(
+                    format!("/usr/share/doc/folder-{}/{layer}-{n}", n / 50),
+                    0o644,
+                    format!("{n}"),
+                )
             })
         }
     };
@@ -311,7 +332,8 @@ fn invariant_3_every_difference_is_a_step_with_its_rules() {
             _ => None,
         })
         .collect();
-    let entries = |tars: &[Vec<u8>]| -> Vec<_> { tars.iter().flat_map(|tar| read_tar(tar)).collect() };
+    let entries =
+        |tars: &[Vec<u8>]| -> Vec<_> { tars.iter().flat_map(|tar| read_tar(tar)).collect() };
     let before: Vec<Vec<u8>> = recipe.build().layers.into_iter().map(|layer| layer.tar).collect();
     let (before, after) = (entries(&before), entries(&done.tars()));
     let parents = ["etc", "home"];
@@ -346,8 +368,11 @@ fn invariant_4_an_empty_plan_gives_the_same_digest() {
         Recipe::new().layer(app).layer(|l| l.whiteout("/app").whiteout("/nothing")).user("7"),
     ];
     for recipe in clean {
-        let options =
-            Options { epoch: Some(5), source_name: Some("example.org/x".into()), ..Options::default() };
+        let options = Options {
+            epoch: Some(5),
+            source_name: Some("example.org/x".into()),
+            ..Options::default()
+        };
         let done = Scene::of(&recipe).harden(&options);
         assert!(!done.hardened.is_changed(), "{:?}", done.hardened.platforms[0].plan.steps);
         assert_eq!(done.hardened.result.bytes, recipe.build().manifest);
@@ -374,7 +399,8 @@ fn invariant_5_choices_decide_and_the_store_does_not() {
     let stage = Layout::create(&done.scene.folder.path().join("other")).expect("a stage");
     let pinned = format!("oci:{}@{}", elsewhere.folder().display(), done.scene.digest);
     let pinned = pinned.parse().expect("a reference");
-    let again = immut_core::harden(&pinned, &elsewhere, &stage, &Options::default()).expect("hardened");
+    let again =
+        immut_core::harden(&pinned, &elsewhere, &stage, &Options::default()).expect("hardened");
     assert_eq!(again.digest(), done.hardened.digest());
     let mut options = Options::default();
     options.choices.user = Some("9:9".parse().expect("a user"));
@@ -399,7 +425,8 @@ fn invariant_6_hardening_twice_is_hardening_once() {
 fn invariant_7_an_audit_of_the_result_finds_nothing_to_do() {
     for options in [Options::default(), keeping(&["/su"])] {
         let done = Scene::of(&eventful()).harden(&options);
-        let audit = immut_core::audit(&done.hardened.digest(), &done.stage, &options).expect("audited");
+        let audit =
+            immut_core::audit(&done.hardened.digest(), &done.stage, &options).expect("audited");
         let findings = &audit.platforms[0].findings;
         let left: Vec<_> =
             findings.iter().filter(|one| one.remedy != immut_core::finding::Remedy::None).collect();
@@ -449,7 +476,9 @@ fn invariant_9_deletions_see_only_lower_layers() {
         |l| l.whiteout("/d/new").opaque("/d").file("/d/new", 0o644, "n"),
     ];
     for upper in orders {
-        let recipe = Recipe::new().layer(|l| l.file("/d/old", 0o644, "o").file("/d/new", 0o644, "l")).layer(upper);
+        let recipe = Recipe::new()
+            .layer(|l| l.file("/d/old", 0o644, "o").file("/d/new", 0o644, "l"))
+            .layer(upper);
         let names = Scene::of(&recipe).plan(&Options::default()).inventory;
         let names: Vec<String> = names.names().keys().map(ToString::to_string).collect();
         assert_eq!(names, ["/d", "/d/new"]);
@@ -516,8 +545,12 @@ fn invariant_11_the_receipt_is_a_form_of_its_own_with_a_version() {
     assert_eq!(json["version"], 1);
     assert_eq!(json["sourceDigest"], done.scene.digest.to_string());
     let one = &json["platforms"][0];
-    let removed: Vec<&str> =
-        one["removed"].as_array().expect("a list").iter().filter_map(|one| one["path"].as_str()).collect();
+    let removed: Vec<&str> = one["removed"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["path"].as_str())
+        .collect();
     for gone in ["/bin/bash", "/opt/b", "/sh"] {
         assert!(removed.contains(&gone), "{removed:?}");
     }

@@ -76,7 +76,8 @@ fn compare(
     stacks: &impl Strategy<Value = Stack>,
     mut check: impl FnMut(Stack) -> Result<(), TestCaseError>,
 ) {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
     let check = std::cell::RefCell::new(&mut check);
     let outcome = TestRunner::new(config).run(stacks, |stack| (check.borrow_mut())(stack));
     outcome.unwrap_or_else(|difference| panic!("{difference}"));

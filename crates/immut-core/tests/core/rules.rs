@@ -133,9 +133,9 @@ fn every_database_names_owners() {
     assert_eq!(dpkg, ["/usr/bin/apt-get"]);
     for folder in ["/usr/lib/opkg", "/var/lib/opkg"] {
         let list = format!("{folder}/info/opkg.list");
-        let image = Recipe::new().user("7").layer(|l| {
-            l.file("/bin/opkg", 0o755, "x").file(list, 0o644, "/bin/opkg\n")
-        });
+        let image = Recipe::new()
+            .user("7")
+            .layer(|l| l.file("/bin/opkg", 0o755, "x").file(list, 0o644, "/bin/opkg\n"));
         let plan = Scene::of(&image).plan(&Options::default()).plan;
         assert_eq!(removed(&plan), ["/bin/opkg"], "{folder}");
     }
@@ -211,7 +211,10 @@ fn links_through_a_merged_usr_lead_to_what_goes() {
 #[test]
 fn a_shell_is_gone_from_all_layers() {
     let layers: [(&str, Vec<fn(LayerRecipe) -> LayerRecipe>); 6] = [
-        ("upgraded", vec![bash, |l| l.file("/bin/bash", 0o755, [contents::bash(), vec![7]].concat())]),
+        (
+            "upgraded",
+            vec![bash, |l| l.file("/bin/bash", 0o755, [contents::bash(), vec![7]].concat())],
+        ),
         ("deleted", vec![bash, |l| l.whiteout("/bin/bash")]),
         ("deleted with its folder", vec![bash, |l| l.opaque("/bin").file("/bin/x", 0o755, "x")]),
         ("copied", vec![bash, |l| l.file("/opt/app/run", 0o755, contents::bash())]),
@@ -258,7 +261,8 @@ fn a_multicall_binary_is_kept_with_all_its_names() {
 
 #[test]
 fn a_program_that_is_no_multicall_is_kept_by_name() {
-    let dash = |l: LayerRecipe| l.file("/bin/dash", 0o755, contents::dash()).symlink("/bin/sh", "dash");
+    let dash =
+        |l: LayerRecipe| l.file("/bin/dash", 0o755, contents::dash()).symlink("/bin/sh", "dash");
     let plan = |keep| removed(&Scene::of(&recipe(&[dash])).plan(&keeping(&[keep])).plan);
     assert_eq!(plan("/bin/dash"), ["/bin/sh"]);
     assert_eq!(plan("/bin/sh"), NOTHING, "the link and what it leads to");
@@ -296,12 +300,24 @@ fn keeping_a_rule_keeps_what_it_finds() {
 #[test]
 fn privilege_goes_from_every_header_and_the_file_stays() {
     let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let done = Scene::of(&recipe(&[
-        |l| l.file("/bin/su", 0o4755, "su").hardlink_as("/bin/link", "/bin/su", 0o6755),
-        |l| l.hardlink_as("/usr/su", "/bin/su", 0o4755).dir("/shared", 0o2775).dir("/tmp", 0o1777),
-    ])
-    .layer(|l| l.xattr("security.capability", capability).xattr("user.x", "kept").file("/ping", 0o755, "p"))
-    .layer(|l| l.libarchive_xattr("security.capability", capability).file("/ping2", 0o755, "p")))
+    let done = Scene::of(
+        &recipe(&[
+            |l| l.file("/bin/su", 0o4755, "su").hardlink_as("/bin/link", "/bin/su", 0o6755),
+            |l| {
+                l.hardlink_as("/usr/su", "/bin/su", 0o4755)
+                    .dir("/shared", 0o2775)
+                    .dir("/tmp", 0o1777)
+            },
+        ])
+        .layer(|l| {
+            l.xattr("security.capability", capability)
+                .xattr("user.x", "kept")
+                .file("/ping", 0o755, "p")
+        })
+        .layer(|l| {
+            l.libarchive_xattr("security.capability", capability).file("/ping2", 0o755, "p")
+        }),
+    )
     .harden(&Options::default());
     let view = done.view();
     for name in ["bin/su", "bin/link", "usr/su"] {
@@ -322,7 +338,12 @@ fn privilege_goes_from_every_header_and_the_file_stays() {
 
 #[test]
 fn a_go_program_that_carries_the_string_stays() {
-    let scanner = contents::elf(&["Go build inf:", "BusyBox v", "multi-call binary", "GNU bash, version %s (%s)"]);
+    let scanner = contents::elf(&[
+        "Go build inf:",
+        "BusyBox v",
+        "multi-call binary",
+        "GNU bash, version %s (%s)",
+    ]);
     let image = recipe(&[]).layer(|l| l.file("/usr/local/bin/scanner", 0o755, scanner));
     let plan = Scene::of(&image).plan(&Options::default()).plan;
     assert!(plan.is_empty(), "{:?}", plan.steps);

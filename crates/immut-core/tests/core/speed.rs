@@ -35,7 +35,9 @@ fn an_image_of_50_000_files_takes_seconds() {
     let files = |l: LayerRecipe, layer: usize| {
         (0..500).fold(l, |l, folder| {
             let l = l.dir(format!("/data/{layer}/{folder}"), 0o755);
-            (0..50).fold(l, |l, n| l.file(format!("/data/{layer}/{folder}/{n}"), 0o4755, format!("{n}")))
+            (0..50).fold(l, |l, n| {
+                l.file(format!("/data/{layer}/{folder}/{n}"), 0o4755, format!("{n}"))
+            })
         })
     };
     let done = harden(&base().layer(|l| files(l, 1)).layer(|l| files(l, 2)));
@@ -73,7 +75,9 @@ fn chains_of_links_and_crowds_of_hardlinks_take_seconds() {
 #[test]
 fn a_crowd_of_hardlinks_finds_a_new_carrier_in_seconds() {
     let crowd = |l: LayerRecipe, folder: &str| {
-        (0..4000).fold(l, |l, n| l.hardlink_as(format!("/{folder}/{n}"), "/lib/apt.systemd.daily", 0o4755))
+        (0..4000).fold(l, |l, n| {
+            l.hardlink_as(format!("/{folder}/{n}"), "/lib/apt.systemd.daily", 0o4755)
+        })
     };
     let apt = contents::Package { name: "apt", version: "1", files: &["/usr/bin/apt-get"] };
     let recipe = base()

@@ -56,37 +56,65 @@ fn a_start_that_needs_what_goes_is_a_conflict_with_its_chain() {
         (
             "a script",
             base().entrypoint(&["/start.sh"]),
-            shell("Entrypoint", dash, r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+            shell(
+                "Entrypoint",
+                dash,
+                r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#,
+            ),
         ),
         (
             "a script of another system",
             base().entrypoint(&["/start-dos"]),
-            shell("Entrypoint", dash, r#""/start-dos" -> /start-dos -> #!/bin/sh -> /bin/sh (link) -> /bin/dash"#),
+            shell(
+                "Entrypoint",
+                dash,
+                r#""/start-dos" -> /start-dos -> #!/bin/sh -> /bin/sh (link) -> /bin/dash"#,
+            ),
         ),
         (
             "a link to a script",
             base().entrypoint(&["/start"]),
-            shell("Entrypoint", dash, r#""/start" -> /start (link) -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+            shell(
+                "Entrypoint",
+                dash,
+                r#""/start" -> /start (link) -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#,
+            ),
         ),
         (
             "a script by way of env",
             base().entrypoint(&["/start-env"]),
-            shell("Entrypoint", dash, r#""/start-env" -> /start-env -> #!/usr/bin/env -S sh -> /bin/sh (link) -> /bin/dash"#),
+            shell(
+                "Entrypoint",
+                dash,
+                r#""/start-env" -> /start-env -> #!/usr/bin/env -S sh -> /bin/sh (link) -> /bin/dash"#,
+            ),
         ),
         (
             "an init that runs a script",
             base().entrypoint(&["/sbin/tini", "--"]).cmd(&["/start.sh"]),
-            shell("Cmd", dash, r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+            shell(
+                "Cmd",
+                dash,
+                r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#,
+            ),
         ),
         (
             "a health check for a shell",
             base().entrypoint(&["/app"]).healthcheck(json!({ "Test": ["CMD-SHELL", "true"] })),
-            shell("Healthcheck", dash, r#"shell form "true" -> "/bin/sh" -> /bin/sh (link) -> /bin/dash"#),
+            shell(
+                "Healthcheck",
+                dash,
+                r#"shell form "true" -> "/bin/sh" -> /bin/sh (link) -> /bin/dash"#,
+            ),
         ),
         (
             "a health check of words",
             base().entrypoint(&["/app"]).healthcheck(json!({ "Test": ["CMD", "/start.sh"] })),
-            shell("Healthcheck", dash, r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#),
+            shell(
+                "Healthcheck",
+                dash,
+                r#""/start.sh" -> /start.sh -> #!/bin/sh -e -> /bin/sh (link) -> /bin/dash"#,
+            ),
         ),
         ("a program", base().entrypoint(&["/app"]).cmd(&["--port", "80"]), Vec::new()),
         (
@@ -122,7 +150,8 @@ fn what_the_user_may_not_do_is_a_conflict() {
         ("/app", "/locked", denied("enter", "/locked", "0700")),
     ];
     for (entrypoint, folder, expected) in cases {
-        let found = conflicts(&base().entrypoint(&[entrypoint]).workdir(folder), &Options::default());
+        let found =
+            conflicts(&base().entrypoint(&[entrypoint]).workdir(folder), &Options::default());
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains(&expected), "{found:?}");
     }
@@ -251,7 +280,8 @@ fn redis_by_its_server_is_hardened_and_what_went_is_gone() {
     let lost = lost_pieces(&before, &one.removed, &after);
     assert!(lost > 10, "only {lost} files were looked for");
     let view = immut_testkit::model::Tree::of_tars(&after).view();
-    let Some(immut_testkit::model::Item::File(passwd)) = view.get("etc/passwd").map(|seen| seen.item.clone())
+    let Some(immut_testkit::model::Item::File(passwd)) =
+        view.get("etc/passwd").map(|seen| seen.item.clone())
     else {
         panic!("no passwd");
     };
@@ -265,7 +295,8 @@ fn redis_by_its_server_is_hardened_and_what_went_is_gone() {
 /// Looks for a piece of 64 bytes from the middle of each removed program; says how many were sought.
 /// Pieces that other files had from the start tell nothing.
 fn lost_pieces(before: &[Vec<u8>], removed: &[Removed], after: &[Vec<u8>]) -> usize {
-    let names: HashSet<String> = removed.iter().map(|one| one.path.to_string()[1..].to_owned()).collect();
+    let names: HashSet<String> =
+        removed.iter().map(|one| one.path.to_string()[1..].to_owned()).collect();
     let (gone, others): (Vec<_>, Vec<_>) =
         contents_of(before).into_iter().partition(|(path, _)| names.contains(path));
     let mut sought: Vec<(String, Vec<u8>)> = Vec::new();
@@ -274,14 +305,16 @@ fn lost_pieces(before: &[Vec<u8>], removed: &[Removed], after: &[Vec<u8>]) -> us
         let piece = pieces.find(|piece| is_telling(piece)).map(<[u8]>::to_vec);
         sought.extend(piece.map(|piece| (path, piece)));
     }
-    let search = aho_corasick::AhoCorasick::new(sought.iter().map(|(_, piece)| piece)).expect("pieces");
+    let search =
+        aho_corasick::AhoCorasick::new(sought.iter().map(|(_, piece)| piece)).expect("pieces");
     let found = |bytes: &[u8]| -> HashSet<usize> {
         search.find_overlapping_iter(bytes).map(|found| found.pattern().as_usize()).collect()
     };
     let shared: HashSet<usize> = others.iter().flat_map(|(_, content)| found(content)).collect();
     assert!(shared.len() < sought.len() / 10, "too many pieces are in several files");
     for tar in after {
-        let left: Vec<&String> = found(tar).difference(&shared).map(|index| &sought[*index].0).collect();
+        let left: Vec<&String> =
+            found(tar).difference(&shared).map(|index| &sought[*index].0).collect();
         assert!(left.is_empty(), "pieces are still there of {left:?}");
     }
     sought.len() - shared.len()
