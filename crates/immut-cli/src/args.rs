@@ -20,8 +20,7 @@ pushed and signed so that cosign accepts it.";
 const REFERENCES: &str = "Images are named REPO[:TAG][@sha256:...] in a registry, or oci:DIR[:TAG][@sha256:...] in \
 an OCI layout.
 
-Signatures are made with a key and are in no transparency log, so cosign has to be told not to look for
-them there:
+Signatures are made with a key and are in no transparency log, so cosign is told not to look there:
   cosign verify --key KEY.pub --insecure-ignore-tlog=true REPO@sha256:...
 
 ";
@@ -129,9 +128,9 @@ pub(crate) struct Harden {
     #[arg(long, value_name = "DEST")]
     pub(crate) to: Reference,
     /// A tag that will name the result; written last
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = crate::stores::tag_name)]
     pub(crate) tag: Vec<String>,
-    /// The private key: a file, or env://NAME
+    /// The private key: a file, or env://NAME; needed unless --no-sign is given
     #[arg(long, value_name = "FILE", required_unless_present = "no_sign", conflicts_with = "no_sign")]
     pub(crate) key: Option<KeySource>,
     /// Make the key pair when FILE is not there

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use immut_core::{inventory, store, trust};
+use immut_core::{inventory, store, store::registry, trust};
 
 /// How the process ends; the numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +85,11 @@ fn of_core(error: &immut_core::Error) -> Code {
 
 fn of_store(error: &store::Error) -> Code {
     match error.root() {
+        store::Error::Registry(registry::Error::Setup { .. } | registry::Error::Credentials(_)) => Code::Usage,
         store::Error::Registry(_) => Code::Network,
         store::Error::NotFound { place, .. } if !place.starts_with("oci:") => Code::Network,
+        // That it is no layout is the caller's mistake; that its documents are broken is not.
+        store::Error::Layout { path, .. } if path.ends_with("index.json") => Code::Input,
         store::Error::NotFound { .. } | store::Error::Layout { .. } => Code::Usage,
         store::Error::Io { .. } => Code::Local,
         store::Error::Read { source, .. } => of_io(source),
@@ -96,6 +99,8 @@ fn of_store(error: &store::Error) -> Code {
 
 fn of_index(error: &inventory::Error) -> Code {
     match error {
+        // The image is there and a part of it is not.
+        inventory::Error::Store(store::Error::NotFound { place, .. }) if place.starts_with("oci:") => Code::Input,
         inventory::Error::Store(error) => of_store(error),
         inventory::Error::Read { source, .. } => of_io(source),
         _ => Code::Input,

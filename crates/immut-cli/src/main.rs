@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod exit;
+mod files;
 mod interrupt;
 mod keys;
 mod progress;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     match commands::run(&args) {
         Ok(code) => code.into(),
         Err(failure) => {
+            interrupt::wait_if_ending();
             render::human::failure(&failure);
             failure.code().into()
         }

@@ -1,11 +1,15 @@
 //! How long work is shown: bars on a terminal, plain lines, or JSON.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use immut_core::image::{Descriptor, RawManifest};
+use immut_core::name::{Digest, Location};
 use immut_core::progress::{Event, Progress, Silent, Task};
+use immut_core::store::{Error, Sink, Source};
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
@@ -96,6 +100,89 @@ impl Progress for Json {
         last.insert(work, Instant::now());
         let (task, layer) = (event.task.as_str(), event.layer + 1);
         line(&json!({ "event": "progress", "task": task, "layer": layer, "done": event.done, "total": event.total }).to_string());
+    }
+}
+
+/// A destination whose uploads are told.
+pub(crate) struct Watched {
+    to: Box<dyn Sink>,
+    progress: Arc<dyn Progress + Send>,
+    /// Layers that were asked for so far: images are written layer by layer, one after the other.
+    layers: AtomicUsize,
+}
+
+impl Watched {
+    pub(crate) fn new(to: Box<dyn Sink>, progress: Arc<dyn Progress + Send>) -> Self {
+        Self { to, progress, layers: AtomicUsize::new(0) }
+    }
+}
+
+impl Source for Watched {
+    fn location(&self) -> Location {
+        self.to.location()
+    }
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>, Error> {
+        self.to.tagged(tag)
+    }
+    fn manifest(&self, digest: &Digest) -> Result<RawManifest, Error> {
+        self.to.manifest(digest)
+    }
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
+        self.to.open(blob)
+    }
+    fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+        self.to.referrers(digest)
+    }
+}
+
+impl Sink for Watched {
+    fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
+        if is_layer(blob) {
+            self.layers.fetch_add(1, Ordering::Relaxed);
+        }
+        self.to.has(blob)
+    }
+
+    fn put(&self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), Error> {
+        if !is_layer(blob) {
+            return self.to.put(blob, content);
+        }
+        let layer = self.layers.load(Ordering::Relaxed).saturating_sub(1);
+        let told = |done| Event { task: Task::Publish, layer, done, total: blob.size };
+        let mut counted = Counted { content, done: 0, told: &|done| self.progress.event(&told(done)) };
+        self.to.put(blob, &mut counted)?;
+        self.progress.event(&told(blob.size));
+        Ok(())
+    }
+
+    fn put_manifest(&self, manifest: &RawManifest) -> Result<(), Error> {
+        self.to.put_manifest(manifest)
+    }
+    fn tag(&self, tag: &str, manifest: &RawManifest) -> Result<(), Error> {
+        self.to.tag(tag, manifest)
+    }
+}
+
+/// Layers are worth telling; configs and signatures are small.
+fn is_layer(blob: &Descriptor) -> bool {
+    blob.media_type.contains(".tar")
+}
+
+/// Content that tells how much of it was taken; that all of it was is told when it has arrived.
+struct Counted<'a> {
+    content: &'a mut dyn Read,
+    done: u64,
+    told: &'a dyn Fn(u64),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        if count > 0 {
+            (self.told)(self.done);
+            self.done += count as u64;
+        }
+        Ok(count)
     }
 }
 

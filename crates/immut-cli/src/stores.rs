@@ -1,5 +1,6 @@
 //! From references to open stores.
 
+use std::fs;
 use std::path::Path;
 
 use immut_core::name::{Digest, Location, PinnedRef, Reference};
@@ -49,11 +50,65 @@ pub(crate) fn sink(
     }
 }
 
+/// Refuses a destination that cannot be meant, before the work is done.
+pub(crate) fn check_destination(to: &Reference) -> Result<(), Failure> {
+    if to.digest.is_some() {
+        return Err(Failure::Usage("--to takes no digest: the result's own is not known yet".into()));
+    }
+    if let Some(tag) = &to.tag {
+        tag_name(tag).map_err(|reason| Failure::Usage(format!("--to {to}: {reason}")))?;
+    }
+    let Location::Layout(folder) = &to.location else { return Ok(()) };
+    let empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none());
+    let reason = match empty {
+        Ok(true) => return Ok(()),
+        Ok(false) if folder.join("oci-layout").is_file() => return Ok(()),
+        Ok(false) => "is a folder with something else in it; choose one that is empty or not there",
+        Err(_) if folder.exists() => "is no folder that can be read",
+        Err(_) => return Ok(()),
+    };
+    Err(Failure::Usage(format!("--to {}: {} {reason}", to.location, folder.display())))
+}
+
+/// A tag as registries take it (OCI distribution specification, "Pulling manifests").
+pub(crate) fn tag_name(text: &str) -> Result<String, String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let valid = text.starts_with(word) && text.chars().all(|c| word(c) || ".-".contains(c));
+    if !valid || text.len() > 128 {
+        return Err(format!(
+            "{text:?} is no tag: up to 128 letters, digits, dots, hyphens and underscores"
+        ));
+    }
+    if text.starts_with("sha256-") {
+        return Err(format!("{text:?} is a name that signatures have"));
+    }
+    Ok(text.to_owned())
+}
+
 /// The image that a reference names now, and its name by digest.
 pub(crate) fn resolve(reference: &Reference, source: &dyn Source) -> Result<(Digest, PinnedRef), Failure> {
-    let digest = store::resolve(source, reference)?;
+    let digest = store::resolve(source, reference).map_err(|error| not_found(error, reference))?;
     let pinned = PinnedRef { location: reference.location.clone(), tag: reference.tag.clone(), digest };
     Ok((digest, pinned))
+}
+
+/// A name that a layout does not have is answered with those that it has.
+fn not_found(error: store::Error, reference: &Reference) -> Failure {
+    let names = match (&error, &reference.location) {
+        (store::Error::NotFound { .. }, Location::Layout(folder)) => names(folder),
+        _ => return error.into(),
+    };
+    let there = match names.as_slice() {
+        [] => "it has no names, so name the image by its digest: @sha256:...".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    };
+    Failure::Usage(format!("{error}; {there}"))
+}
+
+/// The names of a layout's images; those of signatures are left out.
+fn names(folder: &Path) -> Vec<String> {
+    let names = Layout::open(folder).and_then(|layout| layout.names()).unwrap_or_default();
+    names.into_iter().map(|(name, _)| name).filter(|name| tag_name(name).is_ok()).collect()
 }
 
 /// A reference by digest; a tag is refused with the digest that it names now.

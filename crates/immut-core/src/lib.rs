@@ -55,4 +55,4 @@ pub use audit::{Audit, Audited, audit};
 pub use error::{Error, LeftOut, Refused};
 pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
 pub use options::Options;
-pub use planning::{Planned, plan};
+pub use planning::{Planned, left_out, plan};

@@ -55,6 +55,26 @@ pub fn plan(digest: &Digest, source: &dyn Source, options: &Options) -> Result<V
     Ok(plan_image(&image, source, None, options)?.0)
 }
 
+/// Says what of an image [`plan`] and [`harden`](crate::harden) leave out, such as its Windows
+/// platforms; only manifests and configs are read.
+///
+/// ```
+/// # use immut_testkit::{Recipe, recipe::IndexRecipe};
+/// use immut_core::{Options, store::Layout};
+/// let folder = tempfile::tempdir()?;
+/// let linux = Recipe::new().layer(|l| l.file("/app", 0o755, b"x")).entrypoint(&["/app"]);
+/// let image = IndexRecipe::new().image(&linux).image(&linux.clone().platform("windows", "amd64"))
+///     .write(folder.path());
+/// let source = Layout::open(folder.path())?;
+/// let left_out = immut_core::left_out(&image.digest.parse()?, &source, &Options::default())?;
+/// assert_eq!(left_out[0].what, "windows/amd64");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn left_out(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Vec<LeftOut>, Error> {
+    let image = Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
+    Ok(select(&image, &options.platforms, source)?.left_out)
+}
+
 /// Plans all platforms; blobs that are read are kept in the stage, if there is one.
 pub(crate) fn plan_image(
     image: &Image,

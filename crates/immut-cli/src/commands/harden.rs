@@ -1,46 +1,53 @@
 //! `immut harden`.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use immut_core::name::{Location, PinnedRef};
 use immut_core::store::Layout;
 use immut_core::trust::{self, LocalKey, Signer};
-use immut_core::{Hardened, Options, Publication, Published, harden, publish};
+use immut_core::{Options, Publication, harden, publish};
 
 use super::{choices, options};
 use crate::args::{Global, Harden};
 use crate::exit::{Code, Failure};
+use crate::files::Output;
+use crate::progress::Watched;
 use crate::{interrupt, keys, render, stores};
 
 pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
-    if args.to.digest.is_some() {
-        return Err(Failure::Usage("--to takes no digest: the result's own is not known yet".into()));
-    }
+    let choices = choices(&args.choices)?;
+    let files = Files::of(args)?;
+    stores::check_destination(&args.to)?;
     let source = stores::source(&args.source.location, global)?;
     let pinned = stores::pinned(&args.source, &*source)?;
     let options = Options {
         source_name: args.source_name.clone(),
-        ..options(choices(&args.choices)?, &args.choices.platform, global)?
+        ..options(choices, &args.choices.platform, global)?
     };
+    let signing = trust::Options::from_environment()?;
     let key = key(args)?;
     let stage = Stage::new(args.stage.as_deref())?;
     let hardened = harden(&pinned, &*source, &stage.layout, &options)?;
     let to = stores::sink(&args.to.location, Some(&pinned.location), global)?;
-    let signing = trust::Options::from_environment()?;
+    let to = Watched::new(to, options.progress.clone());
     let tags = tags(args);
     let how = Publication {
-        to: &*to,
+        to: &to,
         signer: key.as_ref().map(|key| key as &dyn Signer),
         signing: &signing,
         tags: &tags,
     };
     let published = publish(&hardened, &stage.layout, &how)?;
-    write_files(args, &hardened, &published.reference, &options.choices.profile.name)?;
     render::human::hardened(&hardened, &published, &tags);
     render::human::product(&published.reference.to_string());
-    verify_hint(args, &published);
+    let profile = &options.choices.profile.name;
+    files.write(&published.reference, || {
+        hardened.receipt(published.reference.to_string(), profile).to_json()
+    })?;
+    match &args.key {
+        Some(key) => render::human::verify_hint(&published.reference, key, global),
+        None => render::human::note("it is not signed (--no-sign)"),
+    }
     Ok(Code::Done)
 }
 
@@ -54,7 +61,12 @@ fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {
 
 /// The destination's own tag and the others; a layout's image has to have a name.
 fn tags(args: &Harden) -> Vec<String> {
-    let mut tags: Vec<String> = args.to.tag.iter().chain(&args.tag).cloned().collect();
+    let mut tags: Vec<String> = args.to.tag.iter().cloned().collect();
+    for tag in &args.tag {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
     if tags.is_empty() && matches!(args.to.location, Location::Layout(_)) {
         tags.push("latest".to_owned());
     }
@@ -80,44 +92,35 @@ impl Stage {
     }
 }
 
-fn write_files(
-    args: &Harden,
-    hardened: &Hardened,
-    reference: &PinnedRef,
-    profile: &str,
-) -> Result<(), Failure> {
-    if let Some(path) = &args.receipt {
-        write(path, &hardened.receipt(reference.to_string(), profile).to_json())?;
-    }
-    if let Some(path) = &args.digest_file {
-        write(path, &reference.digest.to_string())?;
-    }
-    match std::env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty()) {
-        Some(path) => append(Path::new(&path), &format!("digest={}\nimage={reference}\n", reference.digest)),
-        None => Ok(()),
-    }
+/// What is written besides the image.
+struct Files {
+    receipt: Option<Output>,
+    digest: Option<Output>,
+    github: Option<Output>,
 }
 
-/// Writes a whole file or none of it.
-fn write(path: &PathBuf, text: &str) -> Result<(), Failure> {
-    let failed = |source| Failure::Local { action: "write", path: path.display().to_string(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
+impl Files {
+    fn of(args: &Harden) -> Result<Self, Failure> {
+        let replaced = |path: &Option<_>| path.as_deref().map(Output::replaced).transpose();
+        let github = std::env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty());
+        Ok(Self {
+            receipt: replaced(&args.receipt)?,
+            digest: replaced(&args.digest_file)?,
+            github: github.map(|path| Output::appended(Path::new(&path))).transpose()?,
+        })
+    }
 
-fn append(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |source| Failure::Local { action: "write", path: path.display().to_string(), source };
-    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)
-}
-
-/// The last line on stderr: how anybody can verify it.
-fn verify_hint(args: &Harden, published: &Published) {
-    match &args.key {
-        Some(key) => render::human::verify_hint(&published.reference, &keys::public_file(key)),
-        None => render::human::note("it is not signed (--no-sign)"),
+    fn write(&self, reference: &PinnedRef, receipt: impl FnOnce() -> String) -> Result<(), Failure> {
+        let digest = reference.digest;
+        if let Some(file) = &self.receipt {
+            file.write(&receipt())?;
+        }
+        if let Some(file) = &self.digest {
+            file.write(&digest.to_string())?;
+        }
+        match &self.github {
+            Some(file) => file.write(&format!("digest={digest}\nimage={reference}\n")),
+            None => Ok(()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `immut plan`.
 
-use immut_core::plan;
+use immut_core::{left_out, plan};
 
 use super::{choices, options};
 use crate::args::{Format, Global, Plan};
@@ -12,9 +12,10 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Result<Code, Failure> {
     let (digest, pinned) = stores::resolve(&args.source, &*source)?;
     let options = options(choices(&args.choices)?, &args.choices.platform, global)?;
     let planned = plan(&digest, &*source, &options)?;
+    let left_out = left_out(&digest, &*source, &options)?;
     match args.format {
-        Format::Human => render::human::plans(&pinned, &planned),
-        Format::Json => render::human::product(&render::json::plans(&pinned, &planned)),
+        Format::Human => render::human::plans(&pinned, &planned, &left_out),
+        Format::Json => render::human::product(&render::json::plans(&pinned, &planned, &left_out)),
     }
     let conflicts = planned.iter().any(|one| !one.plan.conflicts.is_empty());
     Ok(if conflicts { Code::Refused } else { Code::Done })

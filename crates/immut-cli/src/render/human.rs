@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use immut_core::finding::{Finding, Remedy, Severity, Subject};
-use immut_core::name::PinnedRef;
+use immut_core::name::{Location, PinnedRef};
 use immut_core::path::lossy;
 use immut_core::plan::{Action, Conflict, Plan, Totals, command_line};
 use immut_core::rewrite::LayerOutcome;
 use immut_core::rules::{Catalog, Rule};
-use immut_core::trust::{NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command};
+use immut_core::trust::{self, KeySource, NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command};
 use immut_core::{Audit, Error, Hardened, LeftOut, Outcome, Planned, Published, Refused};
 use indicatif::{DecimalBytes, HumanCount};
 
+use crate::args::Global;
 use crate::exit::Failure;
+use crate::keys;
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 const BOLD: Style = Style::new().bold();
@@ -54,7 +55,21 @@ pub(crate) fn failure(failure: &Failure) {
             plan.conflicts.iter().for_each(|one| conflict(&mut text, one));
         }
     }
+    if let Some(hint) = hint(failure) {
+        writeln!(text, "{BOLD}hint:{BOLD:#} {hint}").ok();
+    }
     write!(anstream::stderr(), "{text}").ok();
+}
+
+/// What helps, where the message itself does not say it.
+fn hint(failure: &Failure) -> Option<String> {
+    let Failure::Trust(trust::Error::KeyFile { place, source }) = failure else { return None };
+    let absent = source.kind() == std::io::ErrorKind::NotFound;
+    absent.then(|| {
+        let path = place.to_string();
+        let prefix = path.strip_suffix(".key").or(path.strip_suffix(".pub")).unwrap_or(&path);
+        format!("`immut key generate {prefix}` makes {prefix}.key and {prefix}.pub")
+    })
 }
 
 fn conflict(text: &mut String, conflict: &Conflict) {
@@ -169,11 +184,25 @@ pub(crate) fn signed(signed: &[Signed]) {
     }
 }
 
-/// The command that verifies, and why it is as it is.
-pub(crate) fn verify_hint(image: &PinnedRef, key: &Path) {
-    let command = verify_command(image, key, Transport::Trusted);
+/// The command that verifies, alone on the last line so that it can be copied, and why it is as it is.
+pub(crate) fn verify_hint(image: &PinnedRef, key: &KeySource, global: &Global) {
+    let public = keys::public_file(key);
+    note("verify it with cosign 2 or 3:");
     note(&format!("{DIM}({NO_LOG}){DIM:#}"));
-    note(&format!("verify it: {command}"));
+    if !public.exists() {
+        let public = public.display();
+        note(&format!("{DIM}(the public key: cosign public-key --key {key} > {public}){DIM:#}"));
+    }
+    note(&verify_command(image, &public, transport(image, global)));
+}
+
+fn transport<'a>(image: &PinnedRef, global: &'a Global) -> Transport<'a> {
+    let Location::Registry(repository) = &image.location else { return Transport::Trusted };
+    match &global.ca {
+        _ if global.insecure_registry.contains(&repository.host) => Transport::Http,
+        Some(ca) => Transport::Authority(ca),
+        None => Transport::Trusted,
+    }
 }
 
 /// What a verification found.
@@ -199,6 +228,9 @@ pub(crate) fn audit(image: &PinnedRef, audit: &Audit, catalog: &Catalog) {
         }
         for kept in &one.kept {
             writeln!(text, "  {DIM}kept{DIM:#} {} (rule {})", kept.path, kept.rule).ok();
+        }
+        for unseen in &one.unseen {
+            writeln!(text, "  {YELLOW}unseen{YELLOW:#} {unseen}").ok();
         }
     }
     product(text.trim_end());
@@ -238,12 +270,13 @@ fn severity_style(severity: Severity) -> Style {
 }
 
 /// Plans: what would be done, why, and what speaks against it.
-pub(crate) fn plans(image: &PinnedRef, planned: &[Planned]) {
+pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], not_planned: &[LeftOut]) {
     let mut text = format!("{BOLD}{image}{BOLD:#}\n");
     for one in planned {
         plan(&mut text, &one.platform.to_string(), &one.plan);
     }
     product(text.trim_end());
+    left_out(not_planned);
 }
 
 fn plan(text: &mut String, platform: &str, plan: &Plan) {

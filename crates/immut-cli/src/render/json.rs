@@ -24,7 +24,7 @@ pub(crate) fn audit(image: &PinnedRef, audit: &Audit) -> String {
 }
 
 /// Plans.
-pub(crate) fn plans(image: &PinnedRef, planned: &[Planned]) -> String {
+pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], left_out: &[LeftOut]) -> String {
     let platforms = planned.iter().map(|one| {
         json!({
             "platform": one.platform.to_string(),
@@ -39,7 +39,7 @@ pub(crate) fn plans(image: &PinnedRef, planned: &[Planned]) -> String {
             "unseen": one.plan.unseen,
         })
     });
-    document(image, platforms.collect(), &[])
+    document(image, platforms.collect(), left_out)
 }
 
 fn document(image: &PinnedRef, platforms: Vec<Value>, left_out: &[LeftOut]) -> String {

@@ -7,7 +7,7 @@ use crate::name::{Location, PinnedRef};
 /// How cosign has to talk to the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Transport {
+pub enum Transport<'a> {
     /// HTTPS with a certificate that the system trusts (or plain HTTP on this machine, which
     /// cosign does by itself for `localhost` and `127.0.0.1`).
     #[default]
@@ -16,6 +16,8 @@ pub enum Transport {
     Http,
     /// HTTPS with a certificate that is not checked.
     AnyCertificate,
+    /// HTTPS with a certificate of the authority whose own is in that file.
+    Authority(&'a Path),
 }
 
 /// Why the command has `--insecure-ignore-tlog=true`, in one sentence for the user.
@@ -34,7 +36,7 @@ pub const NO_LOG: &str = "--insecure-ignore-tlog=true: the signature was made wi
 /// );
 /// # Ok::<(), immut_core::name::Error>(())
 /// ```
-pub fn verify_command(image: &PinnedRef, key: &Path, transport: Transport) -> String {
+pub fn verify_command(image: &PinnedRef, key: &Path, transport: Transport<'_>) -> String {
     let mut words = vec!["cosign".to_owned(), "verify".to_owned(), "--key".to_owned()];
     words.push(quoted(&key.display().to_string()));
     words.push("--insecure-ignore-tlog=true".to_owned());
@@ -44,12 +46,15 @@ pub fn verify_command(image: &PinnedRef, key: &Path, transport: Transport) -> St
             words.push(quoted(&folder.display().to_string()));
         }
         Location::Registry(_) => {
-            let flag = match transport {
-                Transport::Trusted => None,
-                Transport::Http => Some("--allow-http-registry"),
-                Transport::AnyCertificate => Some("--allow-insecure-registry"),
-            };
-            words.extend(flag.map(str::to_owned));
+            match transport {
+                Transport::Trusted => {}
+                Transport::Http => words.push("--allow-http-registry".to_owned()),
+                Transport::AnyCertificate => words.push("--allow-insecure-registry".to_owned()),
+                Transport::Authority(file) => {
+                    words.push("--registry-cacert".to_owned());
+                    words.push(quoted(&file.display().to_string()));
+                }
+            }
             words.push(quoted(&image.to_string()));
         }
     }

@@ -1,0 +1,14 @@
+//! The command line, end to end, judged by real programs: docker-registry, cosign 2 and 3, crane,
+//! skopeo, umoci, podman, gzip.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod indexes;
+mod interrupts;
+mod keys;
+mod layouts;
+mod order;
+mod output;
+mod redis;
+mod refusals;
