@@ -5,8 +5,8 @@ use crate::finding::Finding;
 use crate::image::Platform;
 use crate::name::Digest;
 use crate::options::Options;
-use crate::planning::{Planned, plan_image};
 use crate::plan::{Kept, Totals};
+use crate::planning::{Planned, plan_image};
 use crate::store::Source;
 
 /// What was found in one image.
@@ -49,7 +49,8 @@ pub struct Audit {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn audit(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Audit, Error> {
-    let image = crate::image::Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
+    let image =
+        crate::image::Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
     let (planned, left_out) = plan_image(&image, source, None, options)?;
     Ok(Audit { platforms: planned.into_iter().map(audited).collect(), left_out })
 }
@@ -58,7 +59,8 @@ fn audited(planned: Planned) -> Audited {
     let Planned { platform, manifest, findings, plan, .. } = planned;
     let kept = |finding: &Finding| {
         let same = |kept: &Kept| {
-            kept.rule == finding.rule && finding.subject.path().is_some_and(|path| *path == kept.path)
+            kept.rule == finding.rule
+                && finding.subject.path().is_some_and(|path| *path == kept.path)
         };
         plan.kept.iter().any(same)
     };

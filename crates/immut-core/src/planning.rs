@@ -50,7 +50,11 @@ impl Planned {
 /// assert_eq!(planned[0].plan.steps[0].because.first().map(|rule| rule.as_str()), Some("shell"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn plan(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Vec<Planned>, Error> {
+pub fn plan(
+    digest: &Digest,
+    source: &dyn Source,
+    options: &Options,
+) -> Result<Vec<Planned>, Error> {
     let image = Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
     Ok(plan_image(&image, source, None, options)?.0)
 }
@@ -70,7 +74,11 @@ pub fn plan(digest: &Digest, source: &dyn Source, options: &Options) -> Result<V
 /// assert_eq!(left_out[0].what, "windows/amd64");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn left_out(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Vec<LeftOut>, Error> {
+pub fn left_out(
+    digest: &Digest,
+    source: &dyn Source,
+    options: &Options,
+) -> Result<Vec<LeftOut>, Error> {
     let image = Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
     Ok(select(&image, &options.platforms, source)?.left_out)
 }

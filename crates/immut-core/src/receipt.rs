@@ -166,7 +166,8 @@ pub struct LeftOut {
 impl Receipt {
     /// The receipt as JSON, with a newline at its end.
     pub fn to_json(&self) -> String {
-        let text = serde_json::to_string_pretty(self).expect("a receipt holds nothing but text and numbers");
+        let text = serde_json::to_string_pretty(self)
+            .expect("a receipt holds nothing but text and numbers");
         text + "\n"
     }
 }

@@ -20,7 +20,11 @@ pub(crate) struct Selection {
 }
 
 /// Every platform that can be hardened, or those that were asked for.
-pub(crate) fn select(image: &Image, asked: &[Platform], source: &dyn Source) -> Result<Selection, Error> {
+pub(crate) fn select(
+    image: &Image,
+    asked: &[Platform],
+    source: &dyn Source,
+) -> Result<Selection, Error> {
     let mut selection = Selection::default();
     match image {
         Image::Manifest(manifest) => selection.take(manifest.clone(), None, source)?,
@@ -31,7 +35,8 @@ pub(crate) fn select(image: &Image, asked: &[Platform], source: &dyn Source) -> 
             continue;
         }
         let left = selection.left_out.iter().find(|one| one.what == asked.to_string());
-        let reason = left.map_or_else(|| "is not in this image".to_owned(), |one| one.reason.clone());
+        let reason =
+            left.map_or_else(|| "is not in this image".to_owned(), |one| one.reason.clone());
         return Err(Error::Platform { asked: asked.clone(), reason });
     }
     if selection.chosen.is_empty() {
@@ -41,10 +46,18 @@ pub(crate) fn select(image: &Image, asked: &[Platform], source: &dyn Source) -> 
 }
 
 impl Selection {
-    fn take_index(&mut self, index: &Index, asked: &[Platform], source: &dyn Source) -> Result<(), Error> {
+    fn take_index(
+        &mut self,
+        index: &Index,
+        asked: &[Platform],
+        source: &dyn Source,
+    ) -> Result<(), Error> {
         for entry in index.entries().iter().filter(|entry| entry.attests.is_none()) {
             let wanted = asked.is_empty()
-                || entry.platform.as_ref().is_none_or(|there| asked.iter().any(|one| there.matches(one)));
+                || entry
+                    .platform
+                    .as_ref()
+                    .is_none_or(|there| asked.iter().any(|one| there.matches(one)));
             if wanted {
                 self.take_entry(entry, source)?;
             }
@@ -62,7 +75,10 @@ impl Selection {
         match Image::parse(source.manifest(digest)?) {
             Ok(Image::Manifest(manifest)) => self.take(manifest, entry.platform.as_ref(), source),
             Ok(Image::Index(_)) => {
-                self.leave(digest.to_string(), "is an index inside the index, which is not followed");
+                self.leave(
+                    digest.to_string(),
+                    "is an index inside the index, which is not followed",
+                );
                 Ok(())
             }
             Err(image::Error::Artifact(kind)) => {
@@ -73,7 +89,12 @@ impl Selection {
         }
     }
 
-    fn take(&mut self, manifest: Manifest, platform: Option<&Platform>, source: &dyn Source) -> Result<(), Error> {
+    fn take(
+        &mut self,
+        manifest: Manifest,
+        platform: Option<&Platform>,
+        source: &dyn Source,
+    ) -> Result<(), Error> {
         let bytes = store::read_small(source, manifest.config())?;
         let config = RuntimeConfig::parse(&bytes).map_err(store::Error::Image)?;
         let platform = platform.cloned().unwrap_or_else(|| config.platform());

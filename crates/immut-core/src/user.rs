@@ -205,14 +205,18 @@ mod tests {
 
     fn accounts() -> Accounts {
         Accounts::parse(
-            Some("root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/root:/bin/sh\nredis:x:999:998::/r:/bin/sh\n7up:x:7:7::/:\n\nbroken"),
+            Some(
+                "root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/root:/bin/sh\nredis:x:999:998::/r:/bin/sh\n7up:x:7:7::/:\n\nbroken",
+            ),
             Some("root:x:0:\nredis:x:998:\ndisk:x:6:redis,other\n"),
         )
     }
 
     #[test]
     fn root_has_many_names() {
-        for written in ["", "0", "00", "root", "toor", "0:0", "root:redis", "0:998", ":5", "+0", "-0"] {
+        for written in
+            ["", "0", "00", "root", "toor", "0:0", "root:redis", "0:998", ":5", "+0", "-0"]
+        {
             assert_eq!(accounts().kind(written), Kind::Root, "{written:?}");
         }
         assert_eq!(Accounts::default().kind("root"), Kind::Root);

@@ -7,9 +7,19 @@ use crate::path::RootPath;
 
 impl Head {
     /// The headers of a new file or directory, owned and dated as told.
-    pub(crate) fn new(path: &RootPath, directory: bool, mode: u16, owner: (u32, u32), mtime: u64) -> Self {
+    pub(crate) fn new(
+        path: &RootPath,
+        directory: bool,
+        mode: u16,
+        owner: (u32, u32),
+        mtime: u64,
+    ) -> Self {
         let mut header = tar::Header::new_ustar();
-        header.set_entry_type(if directory { tar::EntryType::Directory } else { tar::EntryType::Regular });
+        header.set_entry_type(if directory {
+            tar::EntryType::Directory
+        } else {
+            tar::EntryType::Regular
+        });
         header.set_mode(u32::from(mode));
         header.set_uid(owner.0.into());
         header.set_gid(owner.1.into());
@@ -124,7 +134,8 @@ impl Head {
         }
         self.extensions.retain(|extension| !matches!(extension.typeflag(), b'x' | b'X'));
         if !records.is_empty() {
-            self.extensions.insert(0, member::extension(b'x', "PaxHeaders/immut", &records.to_bytes()));
+            self.extensions
+                .insert(0, member::extension(b'x', "PaxHeaders/immut", &records.to_bytes()));
         }
     }
 

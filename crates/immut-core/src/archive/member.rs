@@ -83,11 +83,16 @@ impl Member {
             text.unwrap_or(field).ok_or_else(|| refuse(format!("its {what} is no number")))
         };
         let name = head.name(&pax);
-        let kind = kind(head.header[TYPEFLAG], &name)
-            .ok_or_else(|| refuse(format!("its type {:?} is not one of a container layer", char::from(head.header[TYPEFLAG]))))?;
+        let kind = kind(head.header[TYPEFLAG], &name).ok_or_else(|| {
+            refuse(format!(
+                "its type {:?} is not one of a container layer",
+                char::from(head.header[TYPEFLAG])
+            ))
+        })?;
         let path = RootPath::parse(&name).map_err(|error| refuse(error.to_string()))?;
         let size = number(b"size", size_field(&head.header), "size")?;
-        let sparse = head.header[TYPEFLAG] == b'S' || pax.keys().any(|key| key.starts_with(b"GNU.sparse."));
+        let sparse =
+            head.header[TYPEFLAG] == b'S' || pax.keys().any(|key| key.starts_with(b"GNU.sparse."));
         let stored = if kind == Type::File { size } else { 0 };
         let header = tar::Header::from_byte_slice(&head.header);
         let mode = header.mode().or_else(|error| zero_if_empty(&head.header[100..108], error));
@@ -140,9 +145,9 @@ impl Head {
 
     fn name(&self, pax: &Pax) -> Vec<u8> {
         let long = pax.get(b"GNU.sparse.name").or_else(|| pax.get(b"path"));
-        long.map(<[u8]>::to_vec).or_else(|| self.gnu_long(b'L')).unwrap_or_else(|| {
-            tar::Header::from_byte_slice(&self.header).path_bytes().into_owned()
-        })
+        long.map(<[u8]>::to_vec)
+            .or_else(|| self.gnu_long(b'L'))
+            .unwrap_or_else(|| tar::Header::from_byte_slice(&self.header).path_bytes().into_owned())
     }
 
     fn link(&self, pax: &Pax) -> Vec<u8> {
@@ -172,7 +177,8 @@ impl Head {
 /// A PAX global header as a member without a place; records that would rename or resize all that
 /// follows are refused, since engines disagree on them.
 pub(super) fn global(extension: Extension) -> Result<Member, Error> {
-    let refuse = |reason: &str| Error::Entry { name: "PAX global header".into(), reason: reason.into() };
+    let refuse =
+        |reason: &str| Error::Entry { name: "PAX global header".into(), reason: reason.into() };
     let pax = Pax::parse(extension.content()).ok_or_else(|| refuse("its records are malformed"))?;
     let changes = |key: &[u8]| {
         matches!(key, b"path" | b"linkpath" | b"size" | b"uid" | b"gid")
@@ -245,7 +251,8 @@ pub(super) fn extension(typeflag: u8, name: &str, content: &[u8]) -> Extension {
     header.set_gid(0);
     header.set_mtime(0);
     header.set_size(content.len() as u64);
-    header.as_mut_bytes()[..name.len().min(100)].copy_from_slice(&name.as_bytes()[..name.len().min(100)]);
+    header.as_mut_bytes()[..name.len().min(100)]
+        .copy_from_slice(&name.as_bytes()[..name.len().min(100)]);
     header.set_cksum();
     let mut raw = header.as_bytes().to_vec();
     raw.extend_from_slice(content);

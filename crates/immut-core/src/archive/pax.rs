@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn malformed_records_are_refused() {
-        for bytes in [&b"5 a=b\n"[..], b"6 a=b\nx", b"x a=b\n", b"6 ab\n\n", b"99 a=b\n", b"5 =b\n", b"0 \n"] {
+        for bytes in
+            [&b"5 a=b\n"[..], b"6 a=b\nx", b"x a=b\n", b"6 ab\n\n", b"99 a=b\n", b"5 =b\n", b"0 \n"]
+        {
             assert_eq!(Pax::parse(bytes), None, "{bytes:?}");
         }
     }

@@ -93,7 +93,8 @@ fn a_capability_goes_and_other_attributes_stay() {
     let mut out = edited(&bytes, Head::clear_capability);
     let mut entry = out.entries().expect("valid").next().expect("one").expect("valid");
     let extensions = entry.pax_extensions().expect("valid").expect("some");
-    let keys: Vec<_> = extensions.map(|e| e.expect("valid").key().expect("text").to_owned()).collect();
+    let keys: Vec<_> =
+        extensions.map(|e| e.expect("valid").key().expect("text").to_owned()).collect();
     assert_eq!(keys, ["SCHILY.xattr.user.keep"]);
 }
 

@@ -10,9 +10,15 @@ use crate::name::Digest;
 use crate::options::Options;
 
 /// The result: the manifest, or the index with its lines brought up to date.
-pub(super) fn assemble(image: &Image, platforms: &[Outcome], options: &Options) -> (RawManifest, Vec<Digest>) {
+pub(super) fn assemble(
+    image: &Image,
+    platforms: &[Outcome],
+    options: &Options,
+) -> (RawManifest, Vec<Digest>) {
     match (image, platforms) {
-        (_, [only]) if options.platforms.len() == 1 => (only.rewritten.manifest.raw().clone(), Vec::new()),
+        (_, [only]) if options.platforms.len() == 1 => {
+            (only.rewritten.manifest.raw().clone(), Vec::new())
+        }
         (Image::Index(index), _) => new_index(index, platforms),
         (_, [only, ..]) => (only.rewritten.manifest.raw().clone(), Vec::new()),
         (image, []) => (image.raw().clone(), Vec::new()),
@@ -44,6 +50,9 @@ fn new_index(index: &Index, platforms: &[Outcome]) -> (RawManifest, Vec<Digest>)
     }
     let mut json = index.json().clone();
     json["manifests"] = lines.into();
-    let raw = RawManifest { media_type: index.raw().media_type.clone(), bytes: json.to_string().into_bytes() };
+    let raw = RawManifest {
+        media_type: index.raw().media_type.clone(),
+        bytes: json.to_string().into_bytes(),
+    };
     (raw, attestations)
 }

@@ -69,9 +69,8 @@ impl Hardened {
     /// Files and bytes of all platforms, before and after.
     pub fn totals(&self) -> (Totals, Totals) {
         let sum = |pick: fn(&Plan) -> Totals| {
-            self.platforms.iter().map(|one| pick(&one.plan)).fold(Totals::default(), |all, one| Totals {
-                files: all.files + one.files,
-                bytes: all.bytes + one.bytes,
+            self.platforms.iter().map(|one| pick(&one.plan)).fold(Totals::default(), |all, one| {
+                Totals { files: all.files + one.files, bytes: all.bytes + one.bytes }
             })
         };
         (sum(|plan| plan.before), sum(|plan| plan.after))
@@ -141,7 +140,8 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
     let rewritten = rewrite(&planned.subject(), &settled, stage, making)?;
     stage.put_manifest(rewritten.manifest.raw())?;
     let removed = planned.plan.removed(&planned.inventory);
-    let (source, layers) = (planned.manifest.raw().descriptor(), planned.manifest.layers().to_vec());
+    let (source, layers) =
+        (planned.manifest.raw().descriptor(), planned.manifest.layers().to_vec());
     let Planned { platform, findings, plan, inventory, .. } = planned;
     drop(inventory);
     let left = if plan.is_empty() { findings.clone() } else { check(&rewritten, stage, options)? };
@@ -151,7 +151,8 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
 /// Reads the result back and audits it: what has a remedy must be gone, and a second plan empty.
 fn check(rewritten: &Rewritten, stage: &Layout, options: &Options) -> Result<Vec<Finding>, Error> {
     let (manifest, config) = (&rewritten.manifest, &rewritten.config);
-    let silent = crate::inventory::Reading { progress: &crate::progress::Silent, ..options.reading() };
+    let silent =
+        crate::inventory::Reading { progress: &crate::progress::Silent, ..options.reading() };
     let inventory = Inventory::read(manifest, config, stage, Some(stage), silent)?;
     let subject = Subject { manifest, config, inventory: &inventory };
     let findings = examine(&options.catalog, &subject);
@@ -164,4 +165,3 @@ fn check(rewritten: &Rewritten, stage: &Layout, options: &Options) -> Result<Vec
     let steps = again.steps.iter().map(|one| format!("{:?}", one.action));
     Err(Error::SelfCheck(conflicts.chain(remedied).chain(steps).next().unwrap_or_default()))
 }
-

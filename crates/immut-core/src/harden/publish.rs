@@ -22,7 +22,10 @@ pub struct Publication<'a> {
 impl std::fmt::Debug for Publication<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let to = self.to.location();
-        f.debug_struct("Publication").field("to", &to).field("tags", &self.tags).finish_non_exhaustive()
+        f.debug_struct("Publication")
+            .field("to", &to)
+            .field("tags", &self.tags)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +56,11 @@ pub struct Published {
 /// assert_eq!(published.reference.digest, hardened.digest());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn publish(hardened: &Hardened, stage: &Layout, how: &Publication<'_>) -> Result<Published, Error> {
+pub fn publish(
+    hardened: &Hardened,
+    stage: &Layout,
+    how: &Publication<'_>,
+) -> Result<Published, Error> {
     let copied = |digest: &Digest| copy(digest, stage, how.to).map(|_| ()).map_err(Error::Publish);
     for outcome in &hardened.platforms {
         copied(&outcome.rewritten.manifest.digest())?;
@@ -64,11 +71,16 @@ pub fn publish(hardened: &Hardened, stage: &Layout, how: &Publication<'_>) -> Re
     how.to.put_manifest(&hardened.result).map_err(Error::Publish)?;
     let digest = hardened.digest();
     let signed = match how.signer {
-        Some(signer) => trust::sign_all(&digest, how.to, signer, how.signing).map_err(Error::Sign)?,
+        Some(signer) => {
+            trust::sign_all(&digest, how.to, signer, how.signing).map_err(Error::Sign)?
+        }
         None => Vec::new(),
     };
     for tag in how.tags {
         how.to.tag(tag, &hardened.result).map_err(Error::Publish)?;
     }
-    Ok(Published { reference: PinnedRef { location: how.to.location(), tag: None, digest }, signed })
+    Ok(Published {
+        reference: PinnedRef { location: how.to.location(), tag: None, digest },
+        signed,
+    })
 }

@@ -4,7 +4,8 @@ use super::{Hardened, Outcome};
 use crate::image::Descriptor;
 use crate::plan::Removed;
 use crate::receipt::{
-    self, KeptFile, Layer, LeftOut, PlatformReceipt, Receipt, VERSION, changed, config_change, written,
+    self, KeptFile, Layer, LeftOut, PlatformReceipt, Receipt, VERSION, changed, config_change,
+    written,
 };
 use crate::rewrite::LayerOutcome;
 

@@ -58,7 +58,8 @@ pub(super) fn index(
     let mut head = Vec::new();
     let read = |source| Error::Read { layer: number + 1, source };
     (&mut *blob).take(MAGIC).read_to_end(&mut head).map_err(read)?;
-    let compression = Compression::of_magic(&head).ok_or(Error::Compression { layer: number + 1 })?;
+    let compression =
+        Compression::of_magic(&head).ok_or(Error::Compression { layer: number + 1 })?;
     let mut raw = BufReader::with_capacity(1 << 16, head.chain(blob));
     let decoder = decoder(compression, &mut raw).map_err(read)?;
     let most = budget.archive_limit(expected.compressed);

@@ -24,10 +24,13 @@ pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought, most: u64) -> Result
     let mut unseen = Vec::new();
     let mut view = View::default();
     for (number, Indexed { mut layer, files, kept: texts, unseen: more }) in (0..).zip(indexed) {
-        let mut merging = Merging { inodes: &mut inodes, shared: &mut shared, files: files.into_iter() };
+        let mut merging =
+            Merging { inodes: &mut inodes, shared: &mut shared, files: files.into_iter() };
         view.apply(number, &mut layer.entries, &mut merging, most)?;
         layers.push(layer);
-        kept.extend(texts.into_iter().map(|(index, text)| (EntryId { layer: number, index }, text)));
+        kept.extend(
+            texts.into_iter().map(|(index, text)| (EntryId { layer: number, index }, text)),
+        );
         unseen.extend(more);
     }
     let names = view.names;
@@ -136,12 +139,17 @@ impl View {
     }
 
     /// The inode that a hardlink's target has now.
-    pub(super) fn link_target(&self, target: &RootPath, inodes: &[Inode]) -> Result<InodeId, &'static str> {
+    pub(super) fn link_target(
+        &self,
+        target: &RootPath,
+        inodes: &[Inode],
+    ) -> Result<InodeId, &'static str> {
         let found = match self.names.get(target) {
             Some(name) => *name,
             // Engines link by the kernel's rules, which follow links among the parents.
             None => {
-                let real = super::resolve::parents(&self.names, inodes, target).ok_or("is not there")?;
+                let real =
+                    super::resolve::parents(&self.names, inodes, target).ok_or("is not there")?;
                 *self.names.get(&real).ok_or("is not there")?
             }
         };
@@ -152,7 +160,8 @@ impl View {
     }
 
     fn clear(&mut self, directory: &RootPath) {
-        let gone: Vec<RootPath> = beneath(&self.names, directory).map(|(path, _)| path.clone()).collect();
+        let gone: Vec<RootPath> =
+            beneath(&self.names, directory).map(|(path, _)| path.clone()).collect();
         for path in gone {
             self.names.remove(&path);
         }

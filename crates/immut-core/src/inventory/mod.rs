@@ -15,11 +15,11 @@ mod resolve;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub(crate) use layer::decoder;
 pub use limits::Limits;
 pub use packages::{Owner, Packages};
 pub use probe::{Content, Sought};
 pub use read::{Error, Reading};
-pub(crate) use layer::decoder;
 pub(crate) use replay::{Replay, replay};
 pub use resolve::Resolution;
 

@@ -22,7 +22,8 @@ impl Sought {
     pub fn new<S: AsRef<[u8]>>(strings: &[S], packages: impl IntoIterator<Item = String>) -> Self {
         assert!(strings.len() <= 64, "at most 64 content strings");
         let longest = strings.iter().map(|string| string.as_ref().len()).max().unwrap_or(0);
-        let automaton = (longest > 0).then(|| AhoCorasick::new(strings).expect("64 short strings fit"));
+        let automaton =
+            (longest > 0).then(|| AhoCorasick::new(strings).expect("64 short strings fit"));
         Self { strings: automaton, longest, packages: packages.into_iter().collect() }
     }
 
@@ -121,6 +122,9 @@ mod tests {
     #[test]
     fn only_elf_files_are_searched() {
         assert_eq!(content(&[b"BusyBox v1"]), Content::Other);
-        assert_eq!(content(&[b"#!/bin/sh -e\nBusyBox v"]), Content::Script(b"/bin/sh -e"[..].into()));
+        assert_eq!(
+            content(&[b"#!/bin/sh -e\nBusyBox v"]),
+            Content::Script(b"/bin/sh -e"[..].into())
+        );
     }
 }

@@ -177,7 +177,12 @@ struct Told<'a> {
 
 impl<'a> Told<'a> {
     fn over<R: Read + Send + 'a>(mut self, mut inner: R) -> impl Read + Send + 'a {
-        self.progress.event(&Event { task: Task::Read, layer: self.number, done: 0, total: self.total });
+        self.progress.event(&Event {
+            task: Task::Read,
+            layer: self.number,
+            done: 0,
+            total: self.total,
+        });
         ReadFn(move |buffer: &mut [u8]| {
             let count = inner.read(buffer)?;
             if count > 0 {
@@ -215,7 +220,12 @@ impl Budget {
         let limit = self.limits.entries;
         match u32::try_from(index) {
             Ok(index) if self.entries.fetch_add(1, Ordering::Relaxed) < limit => Ok(index),
-            _ => Err(Error::Limit { layer, what: "the number of entries", limit, flag: "--max-entries" }),
+            _ => Err(Error::Limit {
+                layer,
+                what: "the number of entries",
+                limit,
+                flag: "--max-entries",
+            }),
         }
     }
 
@@ -229,11 +239,15 @@ impl Budget {
         let over = |text: String| Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
         if size > most {
             let ratio = self.limits.ratio;
-            return over(format!("it expands more than {ratio} times; --max-ratio N raises that limit"));
+            return over(format!(
+                "it expands more than {ratio} times; --max-ratio N raises that limit"
+            ));
         }
         let limit = self.limits.bytes;
         if self.bytes.fetch_add(more, Ordering::Relaxed) + more > limit {
-            return over(format!("the layers have more than {limit} bytes; --max-bytes N raises that limit"));
+            return over(format!(
+                "the layers have more than {limit} bytes; --max-bytes N raises that limit"
+            ));
         }
         Ok(())
     }

@@ -78,6 +78,8 @@ impl Replaying<'_> {
         let mut paths = earlier
             .map(|id| &self.inventory.entry(*id).path)
             .filter(|path| !path.is_within(new) && !new.is_within(path));
-        paths.find(|path| self.view.names.get(*path).is_some_and(|name| name.inode == inode)).cloned()
+        paths
+            .find(|path| self.view.names.get(*path).is_some_and(|name| name.inode == inode))
+            .cloned()
     }
 }

@@ -41,11 +41,7 @@ pub(super) fn parents(
     Some(walk(names, inodes, &parent).found?.join(path.file_name()))
 }
 
-fn walk(
-    names: &BTreeMap<RootPath, Name>,
-    inodes: &[Inode],
-    path: &RootPath,
-) -> Resolution {
+fn walk(names: &BTreeMap<RootPath, Name>, inodes: &[Inode], path: &RootPath) -> Resolution {
     let mut links = Vec::new();
     let mut todo: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
     let mut here = RootPath::root();
@@ -66,7 +62,9 @@ fn walk(
                     here = RootPath::root();
                 }
                 let parts = target.split(|byte| *byte == b'/').rev();
-                todo.extend(parts.filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec));
+                todo.extend(
+                    parts.filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec),
+                );
             }
             Some(kind) => {
                 if !todo.is_empty() && *kind != Kind::Directory {

@@ -61,7 +61,12 @@ fn links_are_followed_inside_the_image() {
 #[test]
 fn hidden_is_what_the_view_does_not_show() {
     let inventory = read(&[
-        |l| l.dir("/d", 0o700).file("/d/a", 0o644, "1").file("/b", 0o644, "1").file("/b", 0o644, "2"),
+        |l| {
+            l.dir("/d", 0o700)
+                .file("/d/a", 0o644, "1")
+                .file("/b", 0o644, "1")
+                .file("/b", 0o644, "2")
+        },
         |l| l.dir("/d", 0o755).whiteout("/d/a").file("/b", 0o644, "3"),
     ]);
     let hidden: Vec<String> = inventory
@@ -79,7 +84,8 @@ fn without_its_target_a_hardlink_carries_or_finds_another_name() {
         |l| l.hardlink("/d", "/a"),
     ]);
     let drop = |names: &[&str]| {
-        let dropped: BTreeSet<EntryId> = names.iter().map(|name| entry(&inventory, 0, name)).collect();
+        let dropped: BTreeSet<EntryId> =
+            names.iter().map(|name| entry(&inventory, 0, name)).collect();
         let replay = replay(&inventory, &dropped);
         let carries: Vec<String> =
             replay.carries.iter().map(|id| inventory.entry(*id).path.to_string()).collect();
@@ -101,7 +107,11 @@ fn without_its_target_a_hardlink_carries_or_finds_another_name() {
 fn headers_of_an_inode_are_told_apart_by_what_they_carry() {
     let inventory = read(&[
         |l| l.file("/a", 0o755, "x"),
-        |l| l.hardlink_as("/b", "/a", 0o4755).xattr("security.capability", [1]).file("/c", 0o755, "y"),
+        |l| {
+            l.hardlink_as("/b", "/a", 0o4755)
+                .xattr("security.capability", [1])
+                .file("/c", 0o755, "y")
+        },
     ]);
     assert_eq!(inventory.headers_with(&path("/a"), 0o6000), [entry(&inventory, 1, "/b")]);
     assert_eq!(inventory.headers_with_capability(&path("/c")), [entry(&inventory, 1, "/c")]);

@@ -56,12 +56,17 @@ impl Edit<'_> {
     }
 
     fn passwd(&self, text: &str, accounts: &Accounts, new: Option<UserId>) -> String {
-        let mut lines: Vec<String> = text.lines().map(|line| self.without_lost_shell(line)).collect();
+        let mut lines: Vec<String> =
+            text.lines().map(|line| self.without_lost_shell(line)).collect();
         if let Some(UserId { uid, gid }) = new.filter(|user| accounts.by_uid(user.uid).is_none()) {
             let name = free_name(uid, |name| accounts.by_name(name).is_some());
             lines.push(format!("{name}:x:{uid}:{}:{NAME}:{HOME}:{NOLOGIN}", gid.unwrap_or(uid)));
         }
-        if lines.iter().map(String::as_str).eq(text.lines()) { text.to_owned() } else { joined(&lines) }
+        if lines.iter().map(String::as_str).eq(text.lines()) {
+            text.to_owned()
+        } else {
+            joined(&lines)
+        }
     }
 
     /// A line of `/etc/passwd` whose login shell is about to go gets one that lets nobody in.
@@ -118,7 +123,8 @@ impl Edit<'_> {
         let mut above = path.clone();
         loop {
             if let Some(there) = self.inventory.resolve(&above).found {
-                let whole = rest.iter().rev().fold(there.clone(), |path, name: &Vec<u8>| path.join(name));
+                let whole =
+                    rest.iter().rev().fold(there.clone(), |path, name: &Vec<u8>| path.join(name));
                 return (there, whole);
             }
             rest.push(above.file_name().to_vec());
@@ -134,9 +140,16 @@ impl Edit<'_> {
         let parent = path.parent()?;
         let has_parent = |id: EntryId| self.inventory.entry(id).path == parent;
         let there = parent.is_root()
-            || self.inventory.names().get(&parent)?.entry.is_some_and(|id| id.layer == layer && has_parent(id));
+            || self
+                .inventory
+                .names()
+                .get(&parent)?
+                .entry
+                .is_some_and(|id| id.layer == layer && has_parent(id));
         let later = self.inventory.entries().any(|(id, entry)| {
-            id.layer > layer && (entry.path.is_within(path) || path.is_within(&entry.path) && !entry.path.is_root())
+            id.layer > layer
+                && (entry.path.is_within(path)
+                    || path.is_within(&entry.path) && !entry.path.is_root())
                 && entry.kind != Kind::Directory
         });
         (there && !later).then_some(layer as usize)
@@ -145,7 +158,10 @@ impl Edit<'_> {
 
 fn group(text: &str, accounts: &Accounts, new: Option<UserId>) -> String {
     let Some(user) = new else { return text.to_owned() };
-    let gid = user.gid.or_else(|| accounts.by_uid(user.uid).map(|account| account.gid)).unwrap_or(user.uid);
+    let gid = user
+        .gid
+        .or_else(|| accounts.by_uid(user.uid).map(|account| account.gid))
+        .unwrap_or(user.uid);
     if accounts.groups().iter().any(|group| group.gid == gid) {
         return text.to_owned();
     }

@@ -32,7 +32,9 @@ pub enum Error {
         entrypoint: String,
     },
     /// `--user` names root.
-    #[error("--user {0} is root; name a user that is not, or keep the image's user with --keep rule:root-user")]
+    #[error(
+        "--user {0} is root; name a user that is not, or keep the image's user with --keep rule:root-user"
+    )]
     RootUser(UserId),
     /// `--keep rule:ID` names no rule.
     #[error("there is no rule {0}; `immut rules` lists them")]
@@ -101,8 +103,12 @@ fn check(catalog: &Catalog, subject: &Subject<'_>, choices: &Choices) -> Result<
     }
     let Some(entrypoint) = &choices.entrypoint else { return Ok(()) };
     let cmd = subject.config.cmd();
-    let program = |word: &String| needs::executable(subject.inventory, subject.config, word).is_some();
-    if choices.cmd.is_none() && *entrypoint != subject.config.entrypoint() && cmd.first().is_some_and(program) {
+    let program =
+        |word: &String| needs::executable(subject.inventory, subject.config, word).is_some();
+    if choices.cmd.is_none()
+        && *entrypoint != subject.config.entrypoint()
+        && cmd.first().is_some_and(program)
+    {
         let argv: Vec<String> = entrypoint.iter().chain(&cmd).cloned().collect();
         return Err(Error::CmdIsProgram {
             argv: command_line(&argv),
@@ -164,10 +170,16 @@ fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
     let root = UserId { uid: 0, gid: None };
     match kind {
         user::Kind::Root if kept("root-user") => PlannedUser { change: None, id: Some(root) },
-        user::Kind::Root => PlannedUser { change: Some((NONROOT, id("root-user"))), id: Some(NONROOT) },
+        user::Kind::Root => {
+            PlannedUser { change: Some((NONROOT, id("root-user"))), id: Some(NONROOT) }
+        }
         user::Kind::Numeric(user) => PlannedUser { change: None, id: Some(user) },
-        user::Kind::Named(user) if kept("named-user") => PlannedUser { change: None, id: Some(user) },
-        user::Kind::Named(user) => PlannedUser { change: Some((user, id("named-user"))), id: Some(user) },
+        user::Kind::Named(user) if kept("named-user") => {
+            PlannedUser { change: None, id: Some(user) }
+        }
+        user::Kind::Named(user) => {
+            PlannedUser { change: Some((user, id("named-user"))), id: Some(user) }
+        }
         user::Kind::Unknown => PlannedUser { change: None, id: None },
     }
 }

@@ -38,8 +38,8 @@ impl std::str::FromStr for Healthcheck {
         if text == "none" {
             return Ok(Self::None);
         }
-        let words: Vec<String> =
-            serde_json::from_str(text).map_err(|_| format!("{text:?} is neither none nor a JSON list of strings"))?;
+        let words: Vec<String> = serde_json::from_str(text)
+            .map_err(|_| format!("{text:?} is neither none nor a JSON list of strings"))?;
         match words.first().map(String::as_str) {
             None => Err("a health check needs a command; none takes it away".to_owned()),
             Some("NONE") => Ok(Self::None),
@@ -70,7 +70,11 @@ impl Choices {
 
 /// The config's health check with another test.
 pub(super) fn with_test(config: &RuntimeConfig, test: &[String]) -> Value {
-    let mut check = config.inner("Healthcheck").filter(|old| old.is_object()).cloned().unwrap_or_else(|| json!({}));
+    let mut check = config
+        .inner("Healthcheck")
+        .filter(|old| old.is_object())
+        .cloned()
+        .unwrap_or_else(|| json!({}));
     check["Test"] = json!(test);
     check
 }

@@ -24,10 +24,16 @@ pub(super) fn find(
         let removed = need.names.iter().rev().find_map(|name| Some((name, draft.removal(name)?)));
         let Some((path, because)) = removed else { continue };
         let problem = Problem::Removed { path: path.clone(), because: because.clone() };
-        let known = conflicts.iter().any(|old| old.pointer == need.pointer && old.problem == problem);
+        let known =
+            conflicts.iter().any(|old| old.pointer == need.pointer && old.problem == problem);
         if !known {
             let settle = settle(inventory, config, need, because);
-            conflicts.push(Conflict { pointer: need.pointer, problem, chain: need.chain.clone(), settle });
+            conflicts.push(Conflict {
+                pointer: need.pointer,
+                problem,
+                chain: need.chain.clone(),
+                settle,
+            });
         }
     }
     match user.id {
@@ -86,7 +92,9 @@ fn settle(
     because: &BTreeSet<RuleId>,
 ) -> Vec<String> {
     let rules = because.iter().map(|rule| format!("--keep rule:{rule}"));
-    let keep = rules.chain([format!("--keep {}", need.path)]).map(|flag| format!("{flag} (leaves it in the image)"));
+    let keep = rules
+        .chain([format!("--keep {}", need.path)])
+        .map(|flag| format!("{flag} (leaves it in the image)"));
     let other = if need.pointer == "/config/Healthcheck" {
         vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
     } else {
@@ -111,7 +119,8 @@ fn start_hint(inventory: &Inventory, config: &RuntimeConfig) -> String {
     if unwrapped.first().and_then(own).is_some() {
         return format!("--entrypoint '{}' --cmd '[]'", command_line(&unwrapped));
     }
-    "--entrypoint '[\"PROGRAM\", \"ARGUMENT\"]' --cmd '[]' (how the application itself starts)".to_owned()
+    "--entrypoint '[\"PROGRAM\", \"ARGUMENT\"]' --cmd '[]' (how the application itself starts)"
+        .to_owned()
 }
 
 /// The words of a shell command that uses nothing of the shell; else none.

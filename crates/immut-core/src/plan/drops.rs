@@ -132,7 +132,8 @@ impl<'a> Draft<'a> {
                 self.removed.entry(above).or_default().extend(because);
             }
         }
-        let stays: Vec<RootPath> = self.modes.keys().chain(self.capabilities.keys()).cloned().collect();
+        let stays: Vec<RootPath> =
+            self.modes.keys().chain(self.capabilities.keys()).cloned().collect();
         for path in stays {
             if self.removal(&path).is_some() {
                 self.modes.remove(&path);
@@ -157,11 +158,13 @@ impl<'a> Draft<'a> {
         let inode = |path: &RootPath| inventory.names().get(path).map(|name| name.inode);
         let mut modes: HashMap<_, (RootPath, u16, Because)> = HashMap::new();
         for (path, (bits, because)) in std::mem::take(&mut self.modes) {
-            let (_, all, rules) = modes.entry(inode(&path)).or_insert_with(|| (path, 0, Because::new()));
+            let (_, all, rules) =
+                modes.entry(inode(&path)).or_insert_with(|| (path, 0, Because::new()));
             *all |= bits;
             rules.extend(because);
         }
-        self.modes = modes.into_values().map(|(path, bits, because)| (path, (bits, because))).collect();
+        self.modes =
+            modes.into_values().map(|(path, bits, because)| (path, (bits, because))).collect();
         let mut seen = HashSet::new();
         self.capabilities.retain(|path, _| seen.insert(inode(path)));
     }
@@ -187,7 +190,9 @@ impl<'a> Draft<'a> {
         let copies: Vec<(EntryId, Because)> = self
             .inventory
             .entries()
-            .filter(|(id, entry)| self.inventory.is_hidden(*id) && self.removal(&entry.path).is_none())
+            .filter(|(id, entry)| {
+                self.inventory.is_hidden(*id) && self.removal(&entry.path).is_none()
+            })
             .filter_map(|(id, _)| Some((id, gone.get(&self.content(id)?)?.clone())))
             .collect();
         for (id, because) in copies {
@@ -212,17 +217,33 @@ impl<'a> Draft<'a> {
 
     /// Layers that a step touches.
     fn hits(&self, dropped: &BTreeSet<EntryId>, replayed: &Replay) -> BTreeSet<u32> {
-        let modes = self.modes.iter().flat_map(|(path, (bits, _))| self.inventory.headers_with(path, *bits));
-        let capabilities = self.capabilities.keys().flat_map(|path| self.inventory.headers_with_capability(path));
+        let modes = self
+            .modes
+            .iter()
+            .flat_map(|(path, (bits, _))| self.inventory.headers_with(path, *bits));
+        let capabilities =
+            self.capabilities.keys().flat_map(|path| self.inventory.headers_with_capability(path));
         let headers = modes.chain(capabilities).filter(|id| !dropped.contains(id));
         let links = replayed.retargets.iter().map(|(id, _)| *id);
         let carries = replayed.carries.iter().copied();
-        dropped.iter().copied().chain(headers).chain(links).chain(carries).map(|id| id.layer).collect()
+        dropped
+            .iter()
+            .copied()
+            .chain(headers)
+            .chain(links)
+            .chain(carries)
+            .map(|id| id.layer)
+            .collect()
     }
 
     /// What else has to go: entries that would come back into view, then in layers that are written
     /// anew what is hidden, and everywhere markers of removed names that hide nothing any more.
-    fn consequences(&mut self, dropped: &BTreeSet<EntryId>, replayed: &Replay, hits: &BTreeSet<u32>) -> Vec<EntryId> {
+    fn consequences(
+        &mut self,
+        dropped: &BTreeSet<EntryId>,
+        replayed: &Replay,
+        hits: &BTreeSet<u32>,
+    ) -> Vec<EntryId> {
         let back = self.resurfaced(replayed);
         if !back.is_empty() {
             return back;
@@ -237,13 +258,18 @@ impl<'a> Draft<'a> {
                 Kind::Ignored => {}
                 Kind::Whiteout | Kind::Opaque => {
                     let of_removed = self.ruled.contains(&entry.path);
-                    if (hit || of_removed) && !hides(&lowest, id.layer, &entry.path, entry.kind == Kind::Whiteout) {
+                    if (hit || of_removed)
+                        && !hides(&lowest, id.layer, &entry.path, entry.kind == Kind::Whiteout)
+                    {
                         self.markers.insert(id);
                         more.push(id);
                     }
                 }
                 _ => {
-                    if hit && self.can_go(id, &homes) && !hides(&lowest, id.layer, &entry.path, false) {
+                    if hit
+                        && self.can_go(id, &homes)
+                        && !hides(&lowest, id.layer, &entry.path, false)
+                    {
                         self.hidden.entry(id).or_default().insert(super::build::id("hidden-entry"));
                         more.push(id);
                     }
@@ -304,7 +330,9 @@ impl<'a> Draft<'a> {
         for (layer, number) in self.inventory.layers().iter().zip(0..) {
             let left = || {
                 let entries = (0..).zip(&layer.entries);
-                entries.filter(|(index, _)| !dropped.contains(&EntryId { layer: number, index: *index }))
+                entries.filter(|(index, _)| {
+                    !dropped.contains(&EntryId { layer: number, index: *index })
+                })
             };
             let nothing_new = left().all(|(_, entry)| {
                 let same = (entry.mode, entry.uid, entry.gid);
@@ -331,7 +359,10 @@ impl<'a> Draft<'a> {
 
     fn steps(&self) -> Vec<Step> {
         let path_of = |id: &EntryId| self.inventory.entry(*id).path.clone();
-        let removed = self.removed.iter().map(|(path, because)| (Action::Remove { path: path.clone() }, because.clone()));
+        let removed = self
+            .removed
+            .iter()
+            .map(|(path, because)| (Action::Remove { path: path.clone() }, because.clone()));
         let modes = self.modes.iter().map(|(path, (bits, because))| {
             (Action::ClearMode { path: path.clone(), bits: *bits }, because.clone())
         });
@@ -342,7 +373,10 @@ impl<'a> Draft<'a> {
             (Action::DropHidden { entry: *entry, path: path_of(entry) }, because.clone())
         });
         let markers = self.markers.iter().map(|entry| {
-            (Action::DropMarker { entry: *entry, path: path_of(entry) }, Because::from([id("hidden-entry")]))
+            (
+                Action::DropMarker { entry: *entry, path: path_of(entry) },
+                Because::from([id("hidden-entry")]),
+            )
         });
         let all = removed.chain(modes).chain(capabilities).chain(hidden).chain(markers);
         all.map(|(action, because)| Step { action, because }).collect()
@@ -376,5 +410,6 @@ fn forget<V>(map: &mut BTreeMap<RootPath, V>, path: &RootPath) {
 /// Whether something of a lower layer lies beneath a path, or at it.
 fn hides(lowest: &BTreeMap<RootPath, u32>, layer: u32, path: &RootPath, itself: bool) -> bool {
     let lower = |found: &u32| *found < layer;
-    (itself && lowest.get(path).is_some_and(lower)) || beneath(lowest, path).any(|(_, found)| lower(found))
+    (itself && lowest.get(path).is_some_and(lower))
+        || beneath(lowest, path).any(|(_, found)| lower(found))
 }

@@ -25,7 +25,8 @@ impl<'a> Keeping<'a> {
         for keep in &choices.profile.keep {
             let Keep::Path(path) = keep else { continue };
             let resolution = inventory.resolve(path);
-            if let Some(name) = resolution.found.as_ref().and_then(|found| inventory.names().get(found))
+            if let Some(name) =
+                resolution.found.as_ref().and_then(|found| inventory.names().get(found))
                 && catalog.is_multicall(&inventory.inode(name.inode).content)
             {
                 whole.insert(name.inode);
@@ -67,7 +68,8 @@ impl<'a> Keeping<'a> {
         if !self.names.iter().any(|kept| kept.is_beneath(path)) {
             return vec![path.clone()];
         }
-        let children = self.inventory.beneath(path).filter(|(child, _)| child.parent().as_ref() == Some(path));
+        let children =
+            self.inventory.beneath(path).filter(|(child, _)| child.parent().as_ref() == Some(path));
         let left = children.filter(|(child, _)| !self.keeps_name(child));
         left.flat_map(|(child, _)| self.without_kept(child)).collect()
     }

@@ -231,10 +231,9 @@ impl fmt::Display for Problem {
                 let rules = because.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
                 write!(f, "needs {path}, which rule {rules} removes")
             }
-            Self::Denied { user, right, path, mode, owner: (uid, gid) } => write!(
-                f,
-                "user {user} may not {right} {path} (mode {mode:04o}, owner {uid}:{gid})"
-            ),
+            Self::Denied { user, right, path, mode, owner: (uid, gid) } => {
+                write!(f, "user {user} may not {right} {path} (mode {mode:04o}, owner {uid}:{gid})")
+            }
             Self::NoSuchUser { user } => {
                 write!(f, "user {user:?} is not in the image's /etc/passwd and /etc/group")
             }

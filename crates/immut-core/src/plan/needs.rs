@@ -73,10 +73,13 @@ pub(super) fn of_config(inventory: &Inventory, config: &RuntimeConfig) -> Needs 
     let mut walk = Walk { inventory, config, needs: Needs::default() };
     let entrypoint = config.entrypoint();
     let cmd = config.cmd();
-    let words = entrypoint.iter().map(|word| (ENTRYPOINT, word)).chain(cmd.iter().map(|word| (CMD, word)));
+    let words =
+        entrypoint.iter().map(|word| (ENTRYPOINT, word)).chain(cmd.iter().map(|word| (CMD, word)));
     walk.command(words);
     if entrypoint.is_empty() && cmd.is_empty() {
-        walk.needs.unseen.push("the image has no entrypoint and no cmd, so its start is not known".into());
+        walk.needs
+            .unseen
+            .push("the image has no entrypoint and no cmd, so its start is not known".into());
     }
     match config.healthcheck() {
         Healthcheck::Exec(words) => walk.command(words.iter().map(|word| (HEALTHCHECK, word))),
@@ -93,7 +96,11 @@ pub(super) fn of_config(inventory: &Inventory, config: &RuntimeConfig) -> Needs 
 }
 
 /// The executable that the first word of a command means, in an image with that config.
-pub(super) fn executable(inventory: &Inventory, config: &RuntimeConfig, word: &str) -> Option<RootPath> {
+pub(super) fn executable(
+    inventory: &Inventory,
+    config: &RuntimeConfig,
+    word: &str,
+) -> Option<RootPath> {
     let runs = |path: &RootPath| {
         let found = inventory.resolve(path).found?;
         let inode = inventory.lookup(&found)?;
@@ -107,7 +114,8 @@ pub(super) fn executable(inventory: &Inventory, config: &RuntimeConfig, word: &s
     }
     let path = config.env("PATH").filter(|path| !path.is_empty());
     let path = path.as_deref().unwrap_or(DEFAULT_PATH);
-    path.split(':').find_map(|directory| runs(&in_working_dir(config, directory)?.join(word.as_bytes())))
+    path.split(':')
+        .find_map(|directory| runs(&in_working_dir(config, directory)?.join(word.as_bytes())))
 }
 
 /// A path of the config, which is relative to the working directory unless it is absolute.
@@ -144,7 +152,14 @@ impl Walk<'_> {
         }
     }
 
-    fn file(&mut self, pointer: &'static str, path: &RootPath, mut chain: Vec<Hop>, executed: bool, depth: usize) {
+    fn file(
+        &mut self,
+        pointer: &'static str,
+        path: &RootPath,
+        mut chain: Vec<Hop>,
+        executed: bool,
+        depth: usize,
+    ) {
         let resolution = self.inventory.resolve(path);
         chain.extend(resolution.links.iter().cloned().map(Hop::Link));
         chain.push(Hop::File(resolution.end.clone()));
@@ -156,7 +171,14 @@ impl Walk<'_> {
         let content = self.inventory.lookup(&found).map(|inode| inode.content.clone());
         let script = matches!(content, Some(Content::Script(_)));
         let names = resolution.links.iter().cloned().chain([found]).collect();
-        self.needs.found.push(Need { pointer, path: path.clone(), names, chain: chain.clone(), executed, script });
+        self.needs.found.push(Need {
+            pointer,
+            path: path.clone(),
+            names,
+            chain: chain.clone(),
+            executed,
+            script,
+        });
         if let Some(Content::Script(line)) = content
             && depth < DEEPEST
         {
@@ -174,7 +196,14 @@ impl Walk<'_> {
     }
 
     /// The interpreter that a script's first line names, and the program that `env` runs for it.
-    fn interpreter(&mut self, pointer: &'static str, line: &[u8], mut chain: Vec<Hop>, executed: bool, depth: usize) {
+    fn interpreter(
+        &mut self,
+        pointer: &'static str,
+        line: &[u8],
+        mut chain: Vec<Hop>,
+        executed: bool,
+        depth: usize,
+    ) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = lossy(line).trim().to_owned();
         let mut words = text.split_ascii_whitespace();
@@ -184,7 +213,9 @@ impl Walk<'_> {
         self.file(pointer, &path, chain.clone(), executed, depth + 1);
         if path.file_name() == b"env" {
             let program = words.find(|word| !word.starts_with('-') && !word.contains('='));
-            if let Some(program) = program.and_then(|word| executable(self.inventory, self.config, word)) {
+            if let Some(program) =
+                program.and_then(|word| executable(self.inventory, self.config, word))
+            {
                 self.file(pointer, &program, chain, executed, depth + 1);
             }
         }

@@ -11,7 +11,12 @@ const READ: u16 = 0o4;
 const EXECUTE: u16 = 0o1;
 
 /// What the user may not do although the start needs it.
-pub(super) fn denied(inventory: &Inventory, config: &RuntimeConfig, user: UserId, needs: &Needs) -> Vec<Conflict> {
+pub(super) fn denied(
+    inventory: &Inventory,
+    config: &RuntimeConfig,
+    user: UserId,
+    needs: &Needs,
+) -> Vec<Conflict> {
     let check = Check { inventory, user, groups: Accounts::of(inventory).groups_of(user) };
     let mut conflicts = Vec::new();
     for need in needs.found.iter().filter(|need| need.executed) {
@@ -20,7 +25,8 @@ pub(super) fn denied(inventory: &Inventory, config: &RuntimeConfig, user: UserId
             let unreadable = || if need.script { check.may(file, READ, "read") } else { None };
             check.may(file, EXECUTE, "execute").or_else(unreadable)
         });
-        conflicts.extend(problem.map(|problem| conflict(need.pointer, problem, need.chain.clone())));
+        conflicts
+            .extend(problem.map(|problem| conflict(need.pointer, problem, need.chain.clone())));
     }
     conflicts.extend(check.working_dir(config));
     conflicts
@@ -49,7 +55,8 @@ impl Check<'_> {
 
     /// The first directory above a name that the user may not pass.
     fn reach(&self, name: &RootPath) -> Option<Problem> {
-        let mut above: Vec<RootPath> = std::iter::successors(name.parent(), RootPath::parent).collect();
+        let mut above: Vec<RootPath> =
+            std::iter::successors(name.parent(), RootPath::parent).collect();
         above.reverse();
         above.iter().find_map(|directory| self.may(directory, EXECUTE, "pass through"))
     }

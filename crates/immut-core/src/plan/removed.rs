@@ -43,7 +43,10 @@ impl Plan {
         }
         let rules = |id: EntryId, path: &RootPath| {
             let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
-            by_entry.get(&id).copied().or_else(|| above.find_map(|path| by_name.get(&path).copied()))
+            by_entry
+                .get(&id)
+                .copied()
+                .or_else(|| above.find_map(|path| by_name.get(&path).copied()))
         };
         let entries = inventory.entries().filter(|(_, entry)| entry.kind != Kind::Ignored);
         let gone = entries.filter_map(|(id, entry)| Some((id, rules(id, &entry.path)?)));
@@ -61,7 +64,8 @@ fn removed(inventory: &Inventory, id: EntryId, because: &BTreeSet<RuleId>) -> Re
         Kind::Special => "special",
         Kind::Whiteout | Kind::Opaque | Kind::Ignored => "marker",
     };
-    let file = entry.inode.map(|inode| inventory.inode(inode)).filter(|inode| inode.kind == Kind::File);
+    let file =
+        entry.inode.map(|inode| inventory.inode(inode)).filter(|inode| inode.kind == Kind::File);
     Removed {
         path: entry.path.clone(),
         layer: id.layer as usize,

@@ -28,7 +28,9 @@ fn a_plan_with_conflicts_is_never_settled() {
 #[test]
 fn an_inode_is_one_step_whatever_its_names() {
     let plan = plan(&image(|l| {
-        l.file("/app", 0o6755, "x").hardlink_as("/b", "/app", 0o755).hardlink_as("/c", "/app", 0o2755)
+        l.file("/app", 0o6755, "x")
+            .hardlink_as("/b", "/app", 0o755)
+            .hardlink_as("/c", "/app", 0o2755)
     }));
     let steps: Vec<&Action> = plan.steps.iter().map(|step| &step.action).collect();
     let path = "/app".parse().expect("a path");
@@ -40,7 +42,10 @@ fn an_inode_is_one_step_whatever_its_names() {
 #[test]
 fn totals_count_a_shared_inode_once() {
     let plan = plan(&image(|l| {
-        l.file("/app", 0o755, "12345").hardlink_as("/b", "/app", 0o755).symlink("/c", "b").dir("/d", 0o755)
+        l.file("/app", 0o755, "12345")
+            .hardlink_as("/b", "/app", 0o755)
+            .symlink("/c", "b")
+            .dir("/d", 0o755)
     }));
     assert_eq!(plan.before, Totals { files: 3, bytes: 5 });
     assert_eq!(plan.after, plan.before);
@@ -48,7 +53,9 @@ fn totals_count_a_shared_inode_once() {
 
 #[test]
 fn health_checks_are_read_as_people_write_them() {
-    let test = |words: &[&str]| Ok(Healthcheck::Test(words.iter().map(|word| (*word).to_owned()).collect()));
+    let test = |words: &[&str]| {
+        Ok(Healthcheck::Test(words.iter().map(|word| (*word).to_owned()).collect()))
+    };
     assert_eq!("none".parse(), Ok(Healthcheck::None));
     assert_eq!(r#"["NONE"]"#.parse(), Ok(Healthcheck::None));
     assert_eq!(r#"["/app","-c"]"#.parse(), test(&["CMD", "/app", "-c"]));

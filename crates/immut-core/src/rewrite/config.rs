@@ -55,7 +55,8 @@ pub(super) fn edit(
         }
     }
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
-    let on_top = layers.len() > outcomes.iter().filter(|one| **one != LayerOutcome::Dropped).count();
+    let on_top =
+        layers.len() > outcomes.iter().filter(|one| **one != LayerOutcome::Dropped).count();
     config.set_layers(&diff_ids, history(old, outcomes, on_top, date));
     if let Some(text) = &date.text {
         config.set_created(text);
@@ -73,7 +74,12 @@ fn set_command(config: &mut RuntimeConfig, field: &str, words: &[String]) {
 
 /// The history with dropped layers marked and this change added. One that does not count as many
 /// layers as there are stays as it is: nothing true could be added to it.
-fn history(old: &RuntimeConfig, outcomes: &[LayerOutcome], on_top: bool, date: &Date) -> Vec<Value> {
+fn history(
+    old: &RuntimeConfig,
+    outcomes: &[LayerOutcome],
+    on_top: bool,
+    date: &Date,
+) -> Vec<Value> {
     let mut history = old.history().to_vec();
     let mut with_layer: Vec<&mut Value> =
         history.iter_mut().filter(|entry| entry["empty_layer"] != true).collect();
@@ -85,7 +91,8 @@ fn history(old: &RuntimeConfig, outcomes: &[LayerOutcome], on_top: bool, date: &
             entry["empty_layer"] = true.into();
         }
     }
-    let mut entry = json!({ "created_by": concat!("immut ", env!("CARGO_PKG_VERSION"), " harden") });
+    let mut entry =
+        json!({ "created_by": concat!("immut ", env!("CARGO_PKG_VERSION"), " harden") });
     if let Some(created) = date.text.as_deref().or(old.created()) {
         entry["created"] = created.into();
     }

@@ -45,7 +45,11 @@ enum Inner {
 impl Encoder {
     /// The same archive gives the same blob: the headers carry no time and no name.
     pub(super) fn new(compression: Compression, scratch: NamedTempFile) -> io::Result<Self> {
-        let blob = Blob { file: BufWriter::with_capacity(1 << 18, scratch), hasher: Sha256::new(), size: 0 };
+        let blob = Blob {
+            file: BufWriter::with_capacity(1 << 18, scratch),
+            hasher: Sha256::new(),
+            size: 0,
+        };
         let inner = match compression {
             Compression::None => Inner::None(blob),
             Compression::Gzip => {

@@ -43,7 +43,10 @@ pub(super) struct Added<'a> {
 pub(super) enum What<'a> {
     /// New content for a file that a lower layer holds.
     File(&'a [u8]),
-    Directory { mode: u16, owner: (u32, u32) },
+    Directory {
+        mode: u16,
+        owner: (u32, u32),
+    },
 }
 
 impl<'a> Fates<'a> {

@@ -32,7 +32,13 @@ pub(super) struct Scene<'a> {
 pub(super) struct Spool(Mutex<HashMap<EntryId, (Member, File)>>);
 
 impl Spool {
-    fn put<R: Read>(&self, id: EntryId, member: Member, archive: &mut Archive<R>, folder: &Path) -> io::Result<()> {
+    fn put<R: Read>(
+        &self,
+        id: EntryId,
+        member: Member,
+        archive: &mut Archive<R>,
+        folder: &Path,
+    ) -> io::Result<()> {
         let mut file = tempfile::tempfile_in(folder)?;
         copy_plain(archive, &mut file)?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (member, file));
@@ -63,7 +69,8 @@ impl Scene<'_> {
             scene: self,
             number,
             spool,
-            out: Encoder::new(indexed.compression, self.stage.scratch()?).map_err(io_error(number))?,
+            out: Encoder::new(indexed.compression, self.stage.scratch()?)
+                .map_err(io_error(number))?,
         };
         filter.run(old, indexed.compression)?;
         for added in self.fates.added.iter().filter(|added| added.layer == Some(number)) {
@@ -91,7 +98,9 @@ impl Scene<'_> {
             let Some(member) = archive.next().map_err(archive_error)? else { break };
             let id = EntryId { layer, index };
             if self.fates.wanted.contains(&id) {
-                spool.put(id, member, &mut archive, self.stage.folder()).map_err(io_error(number))?;
+                spool
+                    .put(id, member, &mut archive, self.stage.folder())
+                    .map_err(io_error(number))?;
             }
         }
         archive.finish().map_err(io_error(number))?;
@@ -102,7 +111,8 @@ impl Scene<'_> {
     /// What is added on top, as a layer of its own.
     pub(super) fn top_layer(&self) -> Result<Option<NewLayer>, Error> {
         let number = self.subject.manifest.layers().len();
-        let on_top: Vec<&Added<'_>> = self.fates.added.iter().filter(|added| added.layer.is_none()).collect();
+        let on_top: Vec<&Added<'_>> =
+            self.fates.added.iter().filter(|added| added.layer.is_none()).collect();
         if on_top.is_empty() {
             return Ok(None);
         }
@@ -119,7 +129,12 @@ impl Scene<'_> {
         self.keep(out, compression, number).map(Some)
     }
 
-    fn keep(&self, mut out: Encoder, compression: Compression, number: usize) -> Result<NewLayer, Error> {
+    fn keep(
+        &self,
+        mut out: Encoder,
+        compression: Compression,
+        number: usize,
+    ) -> Result<NewLayer, Error> {
         out.write_all(&[0; 2 * BLOCK]).map_err(io_error(number))?;
         let encoded = out.finish().map_err(io_error(number))?;
         self.stage.keep(encoded.scratch, &encoded.digest)?;
@@ -130,7 +145,12 @@ impl Scene<'_> {
 
     /// The directories above a new file, as the image has them: a layer that left them out would
     /// give them default modes where engines keep each layer in a folder of its own.
-    fn write_parents(&self, path: &RootPath, written: &mut Vec<RootPath>, out: &mut Encoder) -> io::Result<()> {
+    fn write_parents(
+        &self,
+        path: &RootPath,
+        written: &mut Vec<RootPath>,
+        out: &mut Encoder,
+    ) -> io::Result<()> {
         let mut parents: Vec<RootPath> = std::iter::successors(path.parent(), RootPath::parent)
             .filter(|parent| !parent.is_root() && !written.contains(parent))
             .collect();
@@ -152,7 +172,8 @@ impl Scene<'_> {
             }
             What::File(content) => {
                 let inode = self.subject.inventory.lookup(added.path);
-                let (mode, owner) = inode.map_or((0o644, (0, 0)), |old| (old.mode, (old.uid, old.gid)));
+                let (mode, owner) =
+                    inode.map_or((0o644, (0, 0)), |old| (old.mode, (old.uid, old.gid)));
                 let mut head = Head::new(added.path, false, mode, owner, self.date.epoch);
                 head.set_size(content.len() as u64);
                 out.write_all(&head.to_bytes())?;
@@ -187,17 +208,28 @@ impl Filter<'_> {
                 let done = done.min(total.saturating_sub(1));
                 let event = Event { task: Task::Rewrite, layer: self.number, done, total };
                 self.scene.progress.event(&event);
-                self.member(EntryId { layer, index }, member, &mut archive).map_err(io_error(self.number))?;
+                self.member(EntryId { layer, index }, member, &mut archive)
+                    .map_err(io_error(self.number))?;
             }
             archive.finish().map_err(io_error(self.number))?;
         }
         // The blob is checked against its digest at its end.
         io::copy(&mut raw, &mut io::sink()).map_err(io_error(self.number))?;
-        self.scene.progress.event(&Event { task: Task::Rewrite, layer: self.number, done: total, total });
+        self.scene.progress.event(&Event {
+            task: Task::Rewrite,
+            layer: self.number,
+            done: total,
+            total,
+        });
         Ok(())
     }
 
-    fn member<R: Read>(&mut self, id: EntryId, mut member: Member, archive: &mut Archive<R>) -> io::Result<()> {
+    fn member<R: Read>(
+        &mut self,
+        id: EntryId,
+        mut member: Member,
+        archive: &mut Archive<R>,
+    ) -> io::Result<()> {
         let (fates, unchanged) = (self.scene.fates, Fate::default());
         let fate = fates.of(id).unwrap_or(&unchanged);
         let lent = fates.wanted.contains(&id);

@@ -112,13 +112,15 @@ pub fn rewrite(
     }
     let fates = Fates::new(subject.inventory, plan);
     let date = config::Date::of(subject.config, making.epoch);
-    let scene = layer::Scene { subject, fates: &fates, stage, date: &date, progress: making.progress };
+    let scene =
+        layer::Scene { subject, fates: &fates, stage, date: &date, progress: making.progress };
     // A carried file's bytes come from an earlier layer, so then one goes after the other.
     let jobs = if fates.carries() { 1 } else { making.jobs };
     let spool = layer::Spool::default();
     let new = in_parallel(layers, jobs, |number| scene.layer(number, &spool))?;
     let top = scene.top_layer()?;
-    let outcomes: Vec<LayerOutcome> = new.iter().enumerate().map(|(n, one)| outcome(subject, n, one.as_ref())).collect();
+    let outcomes: Vec<LayerOutcome> =
+        new.iter().enumerate().map(|(n, one)| outcome(subject, n, one.as_ref())).collect();
     let kept: Vec<NewLayer> = new.into_iter().flatten().chain(top).collect();
     let edited = config::edit(subject.config, plan, &kept, &outcomes, &date);
     let bytes = edited.to_bytes();
@@ -155,7 +157,9 @@ fn manifest(
     for (line, outcome) in old_lines.into_iter().zip(outcomes) {
         match outcome {
             LayerOutcome::Untouched => lines.extend(new.next().map(|_| line)),
-            LayerOutcome::Rewritten(_) => lines.extend(new.next().map(|one| serde_json::json!(one.blob))),
+            LayerOutcome::Rewritten(_) => {
+                lines.extend(new.next().map(|one| serde_json::json!(one.blob)))
+            }
             LayerOutcome::Dropped => {}
         }
     }
@@ -165,7 +169,8 @@ fn manifest(
         if !json["annotations"].is_object() {
             json["annotations"] = serde_json::json!({});
         }
-        json["annotations"]["org.opencontainers.image.base.digest"] = old.digest().to_string().into();
+        json["annotations"]["org.opencontainers.image.base.digest"] =
+            old.digest().to_string().into();
         // A name that was there belongs to another digest.
         match (source_name, json["annotations"].as_object_mut()) {
             (Some(name), _) => json["annotations"][BASE_NAME] = name.into(),

@@ -14,7 +14,10 @@ fn encode(compression: Compression, pieces: &[&[u8]]) -> (Digest, Digest, Vec<u8
     }
     let encoded = encoder.finish().expect("finished");
     let mut blob = Vec::new();
-    std::fs::File::open(encoded.scratch.path()).expect("there").read_to_end(&mut blob).expect("read");
+    std::fs::File::open(encoded.scratch.path())
+        .expect("there")
+        .read_to_end(&mut blob)
+        .expect("read");
     assert_eq!(blob.len() as u64, encoded.size);
     (encoded.diff_id, encoded.digest, blob)
 }

@@ -204,7 +204,9 @@ impl Catalog {
         let Content::Elf(found) = content else { return false };
         self.rules.iter().any(|rule| {
             let signatures = rule.signatures.iter().zip(self.masks(rule));
-            signatures.into_iter().any(|(one, mask)| one.multicall && mask != 0 && found & mask == mask)
+            signatures
+                .into_iter()
+                .any(|(one, mask)| one.multicall && mask != 0 && found & mask == mask)
         })
     }
 
@@ -232,7 +234,8 @@ pub(super) fn globs(patterns: &[String]) -> Result<GlobSet, Error> {
         let text = pattern.trim_start_matches('/');
         set.add(GlobBuilder::new(text).literal_separator(true).build().map_err(bad)?);
     }
-    set.build().map_err(|error| Error::Pattern { pattern: String::new(), reason: error.to_string() })
+    set.build()
+        .map_err(|error| Error::Pattern { pattern: String::new(), reason: error.to_string() })
 }
 
 /// All content strings, each once, in the catalog's order.
@@ -251,7 +254,8 @@ fn sought(rules: &[Rule]) -> Result<Sought, Error> {
     if strings.len() > 64 {
         return Err(Error::Strings(strings.len()));
     }
-    let packages = rules.iter().flat_map(|rule| &rule.executables).flat_map(|one| one.packages.clone());
+    let packages =
+        rules.iter().flat_map(|rule| &rule.executables).flat_map(|one| one.packages.clone());
     Ok(Sought::new(&strings, packages))
 }
 
@@ -269,7 +273,11 @@ mod tests {
                     sorted.dedup();
                     assert_eq!(&sorted, list, "{} {}", rule.id, group.family);
                 }
-                assert!(!group.ambiguous.iter().any(|name| group.names.contains(name)), "{}", rule.id);
+                assert!(
+                    !group.ambiguous.iter().any(|name| group.names.contains(name)),
+                    "{}",
+                    rule.id
+                );
                 assert!(globs(&group.names).is_ok() && globs(&group.ambiguous).is_ok());
             }
             for group in &rule.places {

@@ -96,7 +96,8 @@ fn user(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
     if !holds {
         return Vec::new();
     }
-    let shown = if written.is_empty() { "empty, which is root".to_owned() } else { format!("{written:?}") };
+    let shown =
+        if written.is_empty() { "empty, which is root".to_owned() } else { format!("{written:?}") };
     vec![finding(rule, FindingSubject::Config("/config/User"), Evidence::Config(shown))]
 }
 

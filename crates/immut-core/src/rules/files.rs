@@ -34,15 +34,21 @@ pub(super) fn find(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec
     places::find(rule, inventory, &search, &mut hits);
     hits.follow_links(inventory);
     suspects.retain(|path, (id, _)| !hits.found.contains_key(id) && !hits.names.contains_key(path));
-    let suspects = suspects.into_values().map(|(id, evidence)| {
-        without_remedy(finding(rule, inventory, id, evidence))
-    });
+    let suspects = suspects
+        .into_values()
+        .map(|(id, evidence)| without_remedy(finding(rule, inventory, id, evidence)));
     hits.findings(rule, inventory).into_iter().chain(suspects).collect()
 }
 
 fn finding(rule: &Rule, inventory: &Inventory, id: EntryId, evidence: Vec<Evidence>) -> Finding {
     let subject = subject_of(inventory, id);
-    Finding { rule: rule.id.clone(), severity: rule.severity, subject, evidence, remedy: rule.remedy }
+    Finding {
+        rule: rule.id.clone(),
+        severity: rule.severity,
+        subject,
+        evidence,
+        remedy: rule.remedy,
+    }
 }
 
 enum Verdict {
@@ -66,8 +72,10 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(catalog: &'a Catalog, rule: &'a Rule, subject: &Subject<'a>) -> Self {
-        let compile = |names: &[String]| catalog::globs(names).expect("patterns are checked when read");
-        let group = |group: &'a Executables| (group, compile(&group.names), compile(&group.ambiguous));
+        let compile =
+            |names: &[String]| catalog::globs(names).expect("patterns are checked when read");
+        let group =
+            |group: &'a Executables| (group, compile(&group.names), compile(&group.ambiguous));
         let path = subject.config.env("PATH").unwrap_or_default();
         Self {
             catalog,
@@ -87,7 +95,8 @@ impl<'a> Search<'a> {
         if inode.kind != Kind::File || inode.size == 0 {
             return Verdict::Nothing;
         }
-        let program = self.program(&inode.content).map(|program| Evidence::Content(program.to_owned()));
+        let program =
+            self.program(&inode.content).map(|program| Evidence::Content(program.to_owned()));
         let Some((group, name, ambiguous)) = self.name(&entry.path) else {
             return program.map_or(Verdict::Nothing, |program| Verdict::Suspect(vec![program]));
         };
@@ -241,7 +250,8 @@ impl Hits {
             evidence,
             remedy: rule.remedy,
         });
-        let entries = self.found.into_iter().map(|(id, evidence)| finding(rule, inventory, id, evidence));
+        let entries =
+            self.found.into_iter().map(|(id, evidence)| finding(rule, inventory, id, evidence));
         trees.chain(entries).collect()
     }
 }

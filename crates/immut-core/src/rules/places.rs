@@ -2,9 +2,9 @@
 
 use globset::GlobSet;
 
+use super::Rule;
 use super::catalog::{self, Places};
 use super::files::{Hits, Search};
-use super::Rule;
 use crate::finding::Evidence;
 use crate::inventory::Inventory;
 use crate::path::RootPath;
@@ -18,7 +18,10 @@ pub(super) fn find(rule: &Rule, inventory: &Inventory, search: &Search<'_>, hits
             continue;
         }
         let evidence = |index: usize| {
-            vec![Evidence::Place(group.paths[index].clone()), Evidence::Family(group.family.clone())]
+            vec![
+                Evidence::Place(group.paths[index].clone()),
+                Evidence::Family(group.family.clone()),
+            ]
         };
         for path in inventory.names().keys() {
             if let Some(index) = matched(&patterns, path)
@@ -45,7 +48,8 @@ fn has_family(group: &Places, inventory: &Inventory, search: &Search<'_>, hits: 
         let text = path.to_string();
         group.present.contains(&text)
     };
-    search.has_family(&group.family, hits) || inventory.entries().any(|(_, entry)| present(&entry.path))
+    search.has_family(&group.family, hits)
+        || inventory.entries().any(|(_, entry)| present(&entry.path))
 }
 
 fn matched(patterns: &GlobSet, path: &RootPath) -> Option<usize> {
