@@ -154,7 +154,7 @@ impl Head {
         let long = pax.get(b"linkpath").map(<[u8]>::to_vec).or_else(|| self.gnu_long(b'K'));
         long.unwrap_or_else(|| {
             let header = tar::Header::from_byte_slice(&self.header);
-            header.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default()
+            header.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default()
         })
     }
 

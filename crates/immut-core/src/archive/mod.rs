@@ -77,9 +77,9 @@ impl<R: Read> Archive<R> {
             }
             let Some(header) = self.header(extensions.is_empty())? else { return Ok(None) };
             match header[member::TYPEFLAG] {
-                b'x' | b'X' | b'L' | b'K' => extensions.push(self.extension(header)?),
+                b'x' | b'X' | b'L' | b'K' => extensions.push(self.extension(&header)?),
                 b'g' if extensions.is_empty() => {
-                    let global = self.extension(header)?;
+                    let global = self.extension(&header)?;
                     return member::global(global).map(Some);
                 }
                 _ => {
@@ -115,7 +115,7 @@ impl<R: Read> Archive<R> {
     }
 
     fn skip_content(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 1 << 15];
+        let mut buffer = [0; 1 << 14];
         while self.read_content(&mut buffer)? > 0 {}
         self.inner.read_exact(&mut buffer[..self.padding])?;
         self.padding = 0;
@@ -148,8 +148,8 @@ impl<R: Read> Archive<R> {
     }
 
     /// An extended header with its content and padding, raw.
-    fn extension(&mut self, header: [u8; BLOCK]) -> Result<member::Extension, Error> {
-        let size = member::size_field(&header).ok_or_else(|| self.bad("a size is no number"))?;
+    fn extension(&mut self, header: &[u8; BLOCK]) -> Result<member::Extension, Error> {
+        let size = member::size_field(header).ok_or_else(|| self.bad("a size is no number"))?;
         if size > MAX_EXTENSION {
             return Err(self.bad("an extended header has more than 1 MiB"));
         }

@@ -137,7 +137,7 @@ impl Contents {
         let mut probe = Probe::new(sought);
         // A sparse file's content is not its text.
         let mut keep = (wanted(path, sought) && !member.sparse).then(Vec::new);
-        let mut buffer = [0; 1 << 15];
+        let mut buffer = [0; 1 << 14];
         loop {
             let count = archive.read_content(&mut buffer)?;
             if count == 0 {

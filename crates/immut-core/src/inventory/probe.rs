@@ -108,7 +108,9 @@ mod tests {
     fn content(pieces: &[&[u8]]) -> Content {
         let sought = Sought::new(&["BusyBox v", "bash"], []);
         let mut probe = Probe::new(&sought);
-        pieces.iter().for_each(|piece| probe.feed(piece));
+        for piece in pieces {
+            probe.feed(piece);
+        }
         probe.finish()
     }
 

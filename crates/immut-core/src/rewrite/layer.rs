@@ -289,7 +289,7 @@ fn copy_content<R: Read>(archive: &mut Archive<R>, out: &mut Encoder, size: u64)
 }
 
 fn copy_plain<R: Read>(archive: &mut Archive<R>, out: &mut impl Write) -> io::Result<()> {
-    let mut buffer = [0; 1 << 15];
+    let mut buffer = [0; 1 << 14];
     loop {
         let count = archive.read_content(&mut buffer)?;
         if count == 0 {

@@ -158,7 +158,7 @@ fn manifest(
         match outcome {
             LayerOutcome::Untouched => lines.extend(new.next().map(|_| line)),
             LayerOutcome::Rewritten(_) => {
-                lines.extend(new.next().map(|one| serde_json::json!(one.blob)))
+                lines.extend(new.next().map(|one| serde_json::json!(one.blob)));
             }
             LayerOutcome::Dropped => {}
         }

@@ -199,6 +199,7 @@ pub(crate) fn keeping(keep: &[&str]) -> Options {
     options
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as choices take it")]
 pub(crate) fn words(words: &[&str]) -> Option<Vec<String>> {
     Some(words.iter().map(|word| (*word).to_owned()).collect())
 }

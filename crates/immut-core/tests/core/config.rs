@@ -151,7 +151,7 @@ fn every_framing_stays_what_it_is() {
 #[test]
 fn annotations_of_a_rewritten_layer_are_no_longer_true() {
     let toc = |json: &mut Value| {
-        json["layers"][0]["annotations"] = json!({ "io.containers.zstd-chunked": "x" })
+        json["layers"][0]["annotations"] = json!({ "io.containers.zstd-chunked": "x" });
     };
     let built = Recipe::new().layer(|l| bash(app(l))).build();
     let layers =

@@ -222,7 +222,7 @@ fn large(megabytes: u64) -> Scene {
         .map(|byte: u32| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             // One page in 16 does not compress.
-            if byte / 4096 % 16 == 0 { (state >> 56) as u8 } else { 0 }
+            if (byte / 4096).is_multiple_of(16) { (state >> 56) as u8 } else { 0 }
         })
         .collect();
     for _ in 0..megabytes {

@@ -1,5 +1,7 @@
 //! What the core promises, from recipes to hardened images.
 
+#![expect(clippy::print_stdout, reason = "tests tell what they measure")]
+
 mod accounts;
 mod carrier;
 mod common;

@@ -210,7 +210,8 @@ fn links_through_a_merged_usr_lead_to_what_goes() {
 /// Every way in which a shell can be in an image: afterwards no layer has its name or its bytes.
 #[test]
 fn a_shell_is_gone_from_all_layers() {
-    let layers: [(&str, Vec<fn(LayerRecipe) -> LayerRecipe>); 6] = [
+    type Build = fn(LayerRecipe) -> LayerRecipe;
+    let layers: [(&str, Vec<Build>); 6] = [
         (
             "upgraded",
             vec![bash, |l| l.file("/bin/bash", 0o755, [contents::bash(), vec![7]].concat())],

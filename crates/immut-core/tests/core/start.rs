@@ -37,6 +37,7 @@ fn conflicts(recipe: &Recipe, options: &Options) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_start_that_needs_what_goes_is_a_conflict_with_its_chain() {
     let shell = |pointer: &str, path: &str, chain: &str| {
         vec![format!("/config/{pointer} needs {path}, which rule shell removes [{chain}]")]
