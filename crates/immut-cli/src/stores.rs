@@ -122,9 +122,13 @@ pub(crate) fn pinned(reference: &Reference, source: &dyn Source) -> Result<Pinne
     )))
 }
 
-/// A folder for a stage that is not a memory disk, if the system has one.
+/// A folder for a stage: where `TMPDIR` says, else where it is not a memory disk, if there is such a
+/// place.
 pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("immut-");
+    if std::env::var_os("TMPDIR").is_some_and(|folder| !folder.is_empty()) {
+        return builder.tempdir();
+    }
     builder.tempdir_in(Path::new("/var/tmp")).or_else(|_| builder.tempdir())
 }

@@ -94,7 +94,9 @@ pub(crate) fn hardened(hardened: &Hardened, published: &Published, tags: &[Strin
         note("nothing had to be changed: the digest stays");
     }
     signed(&published.signed);
-    if !tags.is_empty() {
+    if tags.is_empty() {
+        note("no tag names it, only its digest; --tag TAG gives it one");
+    } else {
         note(&format!("tagged {}", tags.join(", ")));
     }
 }
