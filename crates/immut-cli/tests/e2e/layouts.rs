@@ -1,6 +1,7 @@
 //! OCI layouts as destinations, and the session of the README.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -61,7 +62,11 @@ fn unpacked_without_a_shell(image: &str) {
 /// podman starts it from the layout, read-only, as the user of its config.
 fn serves(image: &str) {
     let Some(podman) = Podman::find() else { return };
-    let pulled = podman.run(&["pull", "-q", &format!("{image}:latest")]).code(0);
+    // podman makes a name of the path, and names are lowercase: so the path is relative.
+    let folder = Path::new(image.strip_prefix("oci:").expect("a layout"));
+    let mut pull = podman.command();
+    pull.args(["pull", "-q", "oci:demo-hardened:latest"]).current_dir(folder.parent().expect("a folder"));
+    let pulled = Run::of(&mut pull).code(0);
     let started = [&["run", "-d", "--name=demo"][..], &CONFINED, &[pulled.line()]].concat();
     podman.run(&started).code(0);
     let serves = (0..100).any(|_| {

@@ -72,9 +72,11 @@ fn wrong_use_is_exit_code_2() {
 fn broken_and_hostile_images_are_exit_code_3() {
     let app = |l: LayerRecipe| l.file("/app", 0o755, contents::program());
     let wrong = |fault| Recipe::new().layer(app).fault(fault).entrypoint(&["/app"]);
+    let plain = Recipe::new().layer_as(Encoding::Plain, app).entrypoint(&["/app"]);
     let named = |path: &str| Recipe::new().layer(app).layer(|l| l.file(path, 0o644, "x")).entrypoint(&["/app"]);
     for (recipe, words) in [
-        (wrong(Fault::Content), &["layer 1", "sha256:"][..]),
+        (plain.fault(Fault::Content), &["layer 1", "wrong content for sha256:"][..]),
+        (wrong(Fault::Content), &["layer 1"]),
         (wrong(Fault::DiffId), &["layer 1", "sha256:"]),
         (wrong(Fault::Truncated(40)), &["layer 1", "40 bytes instead of"]),
         (wrong(Fault::EncodedTruncated(40)), &["layer 1"]),
