@@ -76,7 +76,7 @@ fn broken_and_hostile_images_are_exit_code_3() {
     let named = |path: &str| Recipe::new().layer(app).layer(|l| l.file(path, 0o644, "x")).entrypoint(&["/app"]);
     for (recipe, words) in [
         (plain.fault(Fault::Content), &["layer 1", "wrong content for sha256:"][..]),
-        (wrong(Fault::Content), &["layer 1"]),
+        (wrong(Fault::Content), &["layer 1", "wrong content for sha256:"]),
         (wrong(Fault::DiffId), &["layer 1", "sha256:"]),
         (wrong(Fault::Truncated(40)), &["layer 1", "40 bytes instead of"]),
         (wrong(Fault::EncodedTruncated(40)), &["layer 1"]),
