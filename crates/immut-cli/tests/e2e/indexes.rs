@@ -29,7 +29,8 @@ impl Scene {
     fn harden(&self, more: &[&str]) -> Run {
         let (image, to) = (self.image.reference(), format!("{}/out/app:v1", self.registry.host()));
         let (key, receipt) = (self.path("k.key"), self.path("receipt.json"));
-        run(&[&["harden", &image, "--to", &to, "--key", &key, "--receipt", &receipt], more].concat())
+        run(&[&["harden", &image, "--to", &to, "--key", &key, "--receipt", &receipt], more]
+            .concat())
     }
 
     fn published(&self, digest: &str) -> Value {
@@ -57,7 +58,8 @@ fn both_platforms_are_hardened_and_signed_at_both_levels() {
     let done = scene.harden(&[]).code(0);
     let index = scene.published(digest(done.line()));
     let lines = index["manifests"].as_array().expect("an index");
-    let platforms: Vec<_> = lines.iter().map(|line| line["platform"]["architecture"].clone()).collect();
+    let platforms: Vec<_> =
+        lines.iter().map(|line| line["platform"]["architecture"].clone()).collect();
     assert_eq!(platforms, ["amd64", "arm64"]);
     scene.verified(&done, digest(done.line()));
     for line in lines {
@@ -94,5 +96,8 @@ fn one_platform_that_was_asked_for_is_published_as_a_manifest() {
     assert_eq!(receipt["platforms"][0]["platform"], "linux/arm64");
     assert_eq!(receipt["platforms"].as_array().map(Vec::len), Some(1));
     scene.verified(&done, digest(done.line()));
-    scene.harden(&["--platform", "linux/s390x"]).code(3).says(&["linux/s390x is not in this image"]);
+    scene
+        .harden(&["--platform", "linux/s390x"])
+        .code(3)
+        .says(&["linux/s390x is not in this image"]);
 }

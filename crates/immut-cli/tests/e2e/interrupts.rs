@@ -43,7 +43,8 @@ fn a_signal_at_any_moment_leaves_no_tag() {
         let (stages, registry) = (tempdir().expect("a folder"), Registry::start());
         let to = format!("{}/out/app:v1", registry.host());
         let mut command = immut(&["harden", &image, "--to", &to, "--no-sign"]);
-        let command = command.env("TMPDIR", stages.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command =
+            command.env("TMPDIR", stages.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().expect("started");
         thread::sleep(Duration::from_millis(milliseconds));
         kill("TERM", child.id());

@@ -50,7 +50,10 @@ fn a_key_is_never_overwritten() {
     fs::write(&key, &made).expect("written");
     for cosign in cosigns() {
         let public = must(&cosign, &["public-key", "--key", text(&key)]);
-        assert_eq!(public.trim(), fs::read_to_string(key.with_extension("pub")).expect("a key").trim());
+        assert_eq!(
+            public.trim(),
+            fs::read_to_string(key.with_extension("pub")).expect("a key").trim()
+        );
     }
 }
 
@@ -93,7 +96,9 @@ fn a_key_that_cosign_made_is_taken_from_the_environment() {
         Run::of(command.env_remove("COSIGN_PASSWORD")).code(2).says(&["set COSIGN_PASSWORD"]);
     }
     let scene = Scene::new();
-    run(&["sign", &scene.image, "--key", "env://NO_SUCH_KEY"]).code(2).says(&["NO_SUCH_KEY is not set"]);
+    run(&["sign", &scene.image, "--key", "env://NO_SUCH_KEY"])
+        .code(2)
+        .says(&["NO_SUCH_KEY is not set"]);
     let missing = run(&["sign", &scene.image, "--key", &scene.path("no.key")]).code(2);
     missing.says(&["no.key", "hint: `immut key generate "]);
 }
@@ -117,7 +122,8 @@ fn an_attestation_alone_is_no_signature() {
     let (config, predicate) = (offline(&cosign, &scene), scene.path("predicate.json"));
     fs::write(&predicate, r#"{"a":1}"#).expect("written");
     let key = scene.path("k.key");
-    let attest = ["attest", "--key", &key, "--yes", "--signing-config", &config, "--type", "custom"];
+    let attest =
+        ["attest", "--key", &key, "--yes", "--signing-config", &config, "--type", "custom"];
     must(&cosign, &[&attest[..], &["--predicate", &predicate, &image]].concat());
     run(&["verify", &image, "--key", &scene.path("k.pub")]).code(6).says(&["has no signature"]);
 }
@@ -130,8 +136,11 @@ fn signatures_that_cosign_made_are_accepted() {
         let name = cosign.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let Some(image) = scene.pushed(&format!("by/{name}")) else { return };
         let (key, config) = (scene.path("k.key"), offline(&cosign, &scene));
-        let offline: &[&str] =
-            if name == "cosign2" { &["--tlog-upload=false"] } else { &["--signing-config", &config] };
+        let offline: &[&str] = if name == "cosign2" {
+            &["--tlog-upload=false"]
+        } else {
+            &["--signing-config", &config]
+        };
         must(&cosign, &[&["sign", "--key", &key, "--yes"], offline, &[&image]].concat());
         run(&["verify", &image, "--key", &scene.path("k.pub")]).code(0);
         run(&["sign", &image, "--key", &key]).code(0);
@@ -142,7 +151,8 @@ fn signatures_that_cosign_made_are_accepted() {
 /// A signing config without services (cosign 3), so that nothing is asked of the network.
 fn offline(cosign: &Path, scene: &Scene) -> String {
     let config = scene.path("signing-config.json");
-    let none = ["--no-default-fulcio", "--no-default-oidc", "--no-default-rekor", "--no-default-tsa"];
+    let none =
+        ["--no-default-fulcio", "--no-default-oidc", "--no-default-rekor", "--no-default-tsa"];
     peer(cosign, &[&["signing-config", "create"], &none[..], &["--out", &config]].concat());
     config
 }
@@ -152,7 +162,8 @@ fn offline(cosign: &Path, scene: &Scene) -> String {
 fn generate_key_says_what_it_cannot_do() {
     let scene = Scene::new();
     let to = format!("oci:{}", scene.path("out"));
-    let harden = |key: &str| run(&["harden", &scene.image, "--to", &to, "--key", key, "--generate-key"]);
+    let harden =
+        |key: &str| run(&["harden", &scene.image, "--to", &to, "--key", key, "--generate-key"]);
     harden("env://X").code(2).says(&["makes a file"]);
     harden(&scene.path("mine")).code(2).says(&["ends in .key"]);
     harden(&scene.path("no/such/folder/mine.key")).code(7);

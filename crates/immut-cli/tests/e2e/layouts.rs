@@ -9,7 +9,8 @@ use immut_testkit::peers;
 use tempfile::tempdir;
 
 use crate::common::{
-    CONFINED, Podman, Run, cosign_says, cosigns, immut, json_file, key, mode, must, run, small, text, workspace,
+    CONFINED, Podman, Run, cosign_says, cosigns, immut, json_file, key, mode, must, run, small,
+    text, workspace,
 };
 
 /// MUST SHOW: the README's first command works in a fresh folder, twice, and the result runs.
@@ -17,7 +18,10 @@ use crate::common::{
 fn the_first_session_of_the_readme_works_twice() {
     let folder = tempdir().expect("a folder");
     let index = json_file(&workspace("testdata/demo/index.json"));
-    let source = format!("oci:testdata/demo@{}", index["manifests"][0]["digest"].as_str().expect("a digest"));
+    let source = format!(
+        "oci:testdata/demo@{}",
+        index["manifests"][0]["digest"].as_str().expect("a digest")
+    );
     let (out, key) = (folder.path().join("demo-hardened"), folder.path().join("demo.key"));
     let to = format!("oci:{}", out.display());
     let harden = || {
@@ -65,7 +69,8 @@ fn serves(image: &str) {
     // podman makes a name of the path, and names are lowercase: so the path is relative.
     let folder = Path::new(image.strip_prefix("oci:").expect("a layout"));
     let mut pull = podman.command();
-    pull.args(["pull", "-q", "oci:demo-hardened:latest"]).current_dir(folder.parent().expect("a folder"));
+    pull.args(["pull", "-q", "oci:demo-hardened:latest"])
+        .current_dir(folder.parent().expect("a folder"));
     let pulled = Run::of(&mut pull).code(0);
     let started = [&["run", "-d", "--name=demo"][..], &CONFINED, &[pulled.line()]].concat();
     podman.run(&started).code(0);
@@ -88,9 +93,8 @@ fn a_layout_is_added_to_and_its_image_comes_before_its_signatures() {
     let image = small().write(&folder.path().join("image")).reference();
     let key = key(folder.path(), "k");
     let to = |name: &str| format!("oci:{}:{name}", folder.path().join("out").display());
-    let harden = |name: &str| {
-        run(&["harden", &image, "--to", &to(name), "--key", text(&key)]).code(0)
-    };
+    let harden =
+        |name: &str| run(&["harden", &image, "--to", &to(name), "--key", text(&key)]).code(0);
     let one = harden("one");
     let lines = json_file(&folder.path().join("out/index.json"));
     let annotation = "org.opencontainers.image.ref.name";
@@ -119,7 +123,8 @@ fn a_folder_that_is_no_layout_is_refused() {
     fs::create_dir(&taken).expect("a folder");
     fs::write(taken.join("thesis.txt"), "years").expect("written");
     let to = format!("oci:{}", taken.display());
-    let refused = run(&["harden", &image, "--to", &to, "--no-sign"]).code(2).says(&["something else in it"]);
+    let refused =
+        run(&["harden", &image, "--to", &to, "--no-sign"]).code(2).says(&["something else in it"]);
     assert!(!refused.stderr.contains("read layer"), "{refused}");
     assert_eq!(fs::read_dir(&taken).expect("a folder").count(), 1);
     let to = format!("oci:{}", taken.join("thesis.txt").display());

@@ -32,7 +32,8 @@ fn the_tag_is_written_last_and_signatures_before_it() {
     let image = small().write(&folder.path().join("image")).reference();
     let key = key(folder.path(), "k");
     let to = format!("{}/out/app", registry.host());
-    run(&["harden", &image, "--to", &to, "--tag", "v1", "--tag", "v1.2", "--key", text(&key)]).code(0);
+    run(&["harden", &image, "--to", &to, "--tag", "v1", "--tag", "v1.2", "--key", text(&key)])
+        .code(0);
     let writes = writes(&registry);
     assert_eq!(writes[..2], ["blob", "manifest"], "{writes:?}");
     assert_eq!(writes.last(), Some(&"tag"), "{writes:?}");
@@ -63,9 +64,20 @@ fn an_image_can_be_hardened_into_its_own_repository() {
     let (folder, registry) = (tempdir().expect("a folder"), Registry::start());
     let image = small().write(&folder.path().join("image")).reference();
     let repository = format!("{}/demo/app", registry.host());
-    let first = run(&["harden", &image, "--to", &repository, "--tag", "a", "--no-sign", "--keep", "rule:shell"]);
+    let first = run(&[
+        "harden",
+        &image,
+        "--to",
+        &repository,
+        "--tag",
+        "a",
+        "--no-sign",
+        "--keep",
+        "rule:shell",
+    ]);
     let first = first.code(0);
-    let second = run(&["harden", first.line(), "--to", &repository, "--tag", "b", "--no-sign"]).code(0);
+    let second =
+        run(&["harden", first.line(), "--to", &repository, "--tag", "b", "--no-sign"]).code(0);
     assert_ne!(first.line(), second.line());
     let tags = registry.tags("demo/app");
     assert!(first.line().ends_with(&tags["a"]) && second.line().ends_with(&tags["b"]), "{tags:?}");

@@ -106,7 +106,11 @@ fn colors_are_not_for_pipes() {
 #[test]
 fn a_closed_stdout_is_no_panic() {
     for arguments in [&["rules"][..], &["--help"], &["harden", "--help"], &["audit", &demo()]] {
-        let mut child = immut(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        let mut child = immut(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
         drop(child.stdout.take());
         let run = Run::from(child.wait_with_output().expect("ended"));
         assert!(!run.stderr.contains("panicked"), "{run}");
