@@ -17,7 +17,8 @@ const ABOUT: &str = "Makes container images immutable in practice: shells, packa
 file capabilities go from every layer, the user becomes a number that is not root's, and the result is \
 pushed and signed so that cosign accepts it.";
 
-const REFERENCES: &str = "Images are named REPO[:TAG][@sha256:...] in a registry, or oci:DIR[:TAG][@sha256:...] in \
+const REFERENCES: &str =
+    "Images are named REPO[:TAG][@sha256:...] in a registry, or oci:DIR[:TAG][@sha256:...] in \
 an OCI layout.
 
 Signatures are made with a key and are in no transparency log, so cosign is told not to look there:
@@ -117,10 +118,12 @@ pub(crate) struct Choices {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "The image is named by its digest, since a tag can move. An image whose entrypoint is a shell \
+#[command(
+    after_help = "The image is named by its digest, since a tag can move. An image whose entrypoint is a shell \
 script is refused with exit 4 until it is told how the application itself starts:
   immut harden REPO@sha256:... --to REPO --key cosign.key \\
-    --entrypoint '[\"redis-server\"]' --cmd '[\"--save\", \"\"]'")]
+    --entrypoint '[\"redis-server\"]' --cmd '[\"--save\", \"\"]'"
+)]
 pub(crate) struct Harden {
     /// The image, by digest: REPO@sha256:... or oci:DIR@sha256:...
     pub(crate) source: Reference,
@@ -131,7 +134,12 @@ pub(crate) struct Harden {
     #[arg(long, value_name = "TAG", value_parser = crate::stores::tag_name)]
     pub(crate) tag: Vec<String>,
     /// The private key: a file, or env://NAME; needed unless --no-sign is given
-    #[arg(long, value_name = "FILE", required_unless_present = "no_sign", conflicts_with = "no_sign")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "no_sign",
+        conflicts_with = "no_sign"
+    )]
     pub(crate) key: Option<KeySource>,
     /// Make the key pair when FILE is not there
     #[arg(long, requires = "key")]
@@ -220,7 +228,9 @@ pub(crate) struct Key {
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// Make PREFIX.key (encrypted, for cosign too) and PREFIX.pub; nothing is overwritten
-    #[command(after_help = "The password is taken from COSIGN_PASSWORD, or asked for on a terminal; else it is empty.")]
+    #[command(
+        after_help = "The password is taken from COSIGN_PASSWORD, or asked for on a terminal; else it is empty."
+    )]
     Generate {
         /// Where: PREFIX.key and PREFIX.pub
         prefix: PathBuf,
@@ -238,11 +248,14 @@ pub(crate) struct Rules {
 pub(crate) struct Words(pub(crate) Vec<String>);
 
 fn words(text: &str) -> Result<Words, String> {
-    serde_json::from_str(text)
-        .map(Words)
-        .map_err(|_| format!("{text:?} is no JSON list of strings, such as '[\"redis-server\", \"--save\", \"\"]'"))
+    serde_json::from_str(text).map(Words).map_err(|_| {
+        format!(
+            "{text:?} is no JSON list of strings, such as '[\"redis-server\", \"--save\", \"\"]'"
+        )
+    })
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
-    serde_json::from_value(text.into()).map_err(|_| "one of info, low, medium, high, critical".to_owned())
+    serde_json::from_value(text.into())
+        .map_err(|_| "one of info, low, medium, high, critical".to_owned())
 }

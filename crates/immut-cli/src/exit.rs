@@ -85,7 +85,9 @@ fn of_core(error: &immut_core::Error) -> Code {
 
 fn of_store(error: &store::Error) -> Code {
     match error.root() {
-        store::Error::Registry(registry::Error::Setup { .. } | registry::Error::Credentials(_)) => Code::Usage,
+        store::Error::Registry(registry::Error::Setup { .. } | registry::Error::Credentials(_)) => {
+            Code::Usage
+        }
         store::Error::Registry(_) => Code::Network,
         store::Error::NotFound { place, .. } if !place.starts_with("oci:") => Code::Network,
         // That it is no layout is the caller's mistake; that its documents are broken is not.
@@ -100,7 +102,11 @@ fn of_store(error: &store::Error) -> Code {
 fn of_index(error: &inventory::Error) -> Code {
     match error {
         // The image is there and a part of it is not.
-        inventory::Error::Store(store::Error::NotFound { place, .. }) if place.starts_with("oci:") => Code::Input,
+        inventory::Error::Store(store::Error::NotFound { place, .. })
+            if place.starts_with("oci:") =>
+        {
+            Code::Input
+        }
         inventory::Error::Store(error) => of_store(error),
         inventory::Error::Read { source, .. } => of_io(source),
         _ => Code::Input,

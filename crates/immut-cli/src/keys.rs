@@ -70,7 +70,10 @@ fn prefix(path: &Path) -> Result<PathBuf, Failure> {
     if path.extension().is_some_and(|extension| extension == "key") {
         return Ok(path.with_extension(""));
     }
-    Err(Failure::Usage(format!("--generate-key wants a file that ends in .key, not {}", path.display())))
+    Err(Failure::Usage(format!(
+        "--generate-key wants a file that ends in .key, not {}",
+        path.display()
+    )))
 }
 
 fn from_environment() -> Option<Password> {
@@ -78,7 +81,9 @@ fn from_environment() -> Option<Password> {
 }
 
 fn empty() -> Password {
-    note(&format!("{VARIABLE} is not set: the key's password is empty, so whoever reads the file can sign"));
+    note(&format!(
+        "{VARIABLE} is not set: the key's password is empty, so whoever reads the file can sign"
+    ));
     Password::new("")
 }
 

@@ -80,7 +80,11 @@ impl Progress for Plain {
             begun.remove(&work);
             let seconds = since.elapsed().as_secs_f64();
             let size = DecimalBytes(event.total);
-            line(&format!("{} layer {} ({size}, {seconds:.1} s)", event.task.as_str(), event.layer + 1));
+            line(&format!(
+                "{} layer {} ({size}, {seconds:.1} s)",
+                event.task.as_str(),
+                event.layer + 1
+            ));
         }
     }
 }
@@ -93,7 +97,8 @@ impl Progress for Json {
     fn event(&self, event: &Event) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let work = (event.task, event.layer);
-        let recent = last.get(&work).is_some_and(|told| told.elapsed() < Duration::from_millis(100));
+        let recent =
+            last.get(&work).is_some_and(|told| told.elapsed() < Duration::from_millis(100));
         if recent && event.done < event.total {
             return;
         }
@@ -149,7 +154,8 @@ impl Sink for Watched {
         }
         let layer = self.layers.load(Ordering::Relaxed).saturating_sub(1);
         let told = |done| Event { task: Task::Publish, layer, done, total: blob.size };
-        let mut counted = Counted { content, done: 0, told: &|done| self.progress.event(&told(done)) };
+        let mut counted =
+            Counted { content, done: 0, told: &|done| self.progress.event(&told(done)) };
         self.to.put(blob, &mut counted)?;
         self.progress.event(&told(blob.size));
         Ok(())

@@ -19,13 +19,19 @@ pub(crate) fn options(global: &Global) -> Result<RegistryOptions, Failure> {
         })?),
         None => None,
     };
-    Ok(RegistryOptions { insecure: global.insecure_registry.clone(), ca, ..RegistryOptions::default() })
+    Ok(RegistryOptions {
+        insecure: global.insecure_registry.clone(),
+        ca,
+        ..RegistryOptions::default()
+    })
 }
 
 /// Opens where an image is read from.
 pub(crate) fn source(location: &Location, global: &Global) -> Result<Box<dyn Source>, Failure> {
     match location {
-        Location::Registry(repository) => Ok(Box::new(Registry::connect(repository, &options(global)?)?)),
+        Location::Registry(repository) => {
+            Ok(Box::new(Registry::connect(repository, &options(global)?)?))
+        }
         Location::Layout(folder) => Ok(Box::new(Layout::open(folder)?)),
         other => Err(Failure::Usage(format!("{other} cannot be read from"))),
     }
@@ -53,7 +59,9 @@ pub(crate) fn sink(
 /// Refuses a destination that cannot be meant, before the work is done.
 pub(crate) fn check_destination(to: &Reference) -> Result<(), Failure> {
     if to.digest.is_some() {
-        return Err(Failure::Usage("--to takes no digest: the result's own is not known yet".into()));
+        return Err(Failure::Usage(
+            "--to takes no digest: the result's own is not known yet".into(),
+        ));
     }
     if let Some(tag) = &to.tag {
         tag_name(tag).map_err(|reason| Failure::Usage(format!("--to {to}: {reason}")))?;
@@ -86,9 +94,13 @@ pub(crate) fn tag_name(text: &str) -> Result<String, String> {
 }
 
 /// The image that a reference names now, and its name by digest.
-pub(crate) fn resolve(reference: &Reference, source: &dyn Source) -> Result<(Digest, PinnedRef), Failure> {
+pub(crate) fn resolve(
+    reference: &Reference,
+    source: &dyn Source,
+) -> Result<(Digest, PinnedRef), Failure> {
     let digest = store::resolve(source, reference).map_err(|error| not_found(error, reference))?;
-    let pinned = PinnedRef { location: reference.location.clone(), tag: reference.tag.clone(), digest };
+    let pinned =
+        PinnedRef { location: reference.location.clone(), tag: reference.tag.clone(), digest };
     Ok((digest, pinned))
 }
 
@@ -122,9 +134,13 @@ pub(crate) fn pinned(reference: &Reference, source: &dyn Source) -> Result<Pinne
     )))
 }
 
-/// A folder for a stage that is not a memory disk, if the system has one.
+/// A folder for a stage: where `TMPDIR` says, else where it is not a memory disk, if there is such a
+/// place.
 pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("immut-");
+    if std::env::var_os("TMPDIR").is_some_and(|folder| !folder.is_empty()) {
+        return builder.tempdir();
+    }
     builder.tempdir_in(Path::new("/var/tmp")).or_else(|_| builder.tempdir())
 }

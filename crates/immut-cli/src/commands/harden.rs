@@ -110,7 +110,11 @@ impl Files {
         })
     }
 
-    fn write(&self, reference: &PinnedRef, receipt: impl FnOnce() -> String) -> Result<(), Failure> {
+    fn write(
+        &self,
+        reference: &PinnedRef,
+        receipt: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         let digest = reference.digest;
         if let Some(file) = &self.receipt {
             file.write(&receipt())?;

@@ -73,14 +73,20 @@ fn profile(name: &str, keep: &[immut_core::rules::Keep]) -> Result<Profile, Fail
 
 fn profile_file(name: &str) -> Result<Profile, Failure> {
     let text = std::fs::read_to_string(name).map_err(|error| {
-        let names: Vec<String> = Profile::builtin().into_iter().map(|profile| profile.name).collect();
-        Failure::Usage(format!("{name} is neither a profile ({}) nor a file: {error}", names.join(", ")))
+        let names: Vec<String> =
+            Profile::builtin().into_iter().map(|profile| profile.name).collect();
+        Failure::Usage(format!(
+            "{name} is neither a profile ({}) nor a file: {error}",
+            names.join(", ")
+        ))
     })?;
     text.parse().map_err(|error| Failure::Usage(format!("profile {name}: {error}")))
 }
 
 fn source_date_epoch() -> Result<Option<u64>, Failure> {
     let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let bad = |_| Failure::Usage(format!("SOURCE_DATE_EPOCH is {text:?}, no number of seconds since 1970"));
+    let bad = |_| {
+        Failure::Usage(format!("SOURCE_DATE_EPOCH is {text:?}, no number of seconds since 1970"))
+    };
     text.parse().map(Some).map_err(bad)
 }

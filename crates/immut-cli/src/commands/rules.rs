@@ -13,7 +13,9 @@ pub(crate) fn run(args: &Rules) -> Result<Code, Failure> {
         Some(id) => match catalog.rule(id) {
             Some(rule) => render::human::rule(rule),
             None => {
-                return Err(Failure::Usage(format!("there is no rule {id}; `immut rules` lists them")));
+                return Err(Failure::Usage(format!(
+                    "there is no rule {id}; `immut rules` lists them"
+                )));
             }
         },
     }

@@ -12,7 +12,9 @@ use immut_core::path::lossy;
 use immut_core::plan::{Action, Conflict, Plan, Totals, command_line};
 use immut_core::rewrite::LayerOutcome;
 use immut_core::rules::{Catalog, Rule};
-use immut_core::trust::{self, KeySource, NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command};
+use immut_core::trust::{
+    self, KeySource, NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command,
+};
 use immut_core::{Audit, Error, Hardened, LeftOut, Outcome, Planned, Published, Refused};
 use indicatif::{DecimalBytes, HumanCount};
 
@@ -73,7 +75,8 @@ fn hint(failure: &Failure) -> Option<String> {
 }
 
 fn conflict(text: &mut String, conflict: &Conflict) {
-    writeln!(text, "  {} {}", conflict.pointer.trim_start_matches("/config/"), conflict.problem).ok();
+    writeln!(text, "  {} {}", conflict.pointer.trim_start_matches("/config/"), conflict.problem)
+        .ok();
     if !conflict.chain.is_empty() {
         let chain: Vec<String> = conflict.chain.iter().map(ToString::to_string).collect();
         writeln!(text, "    {DIM}{}{DIM:#}", chain.join(" -> ")).ok();
@@ -94,7 +97,9 @@ pub(crate) fn hardened(hardened: &Hardened, published: &Published, tags: &[Strin
         note("nothing had to be changed: the digest stays");
     }
     signed(&published.signed);
-    if !tags.is_empty() {
+    if tags.is_empty() {
+        note("no tag names it, only its digest; --tag TAG gives it one");
+    } else {
         note(&format!("tagged {}", tags.join(", ")));
     }
 }
@@ -105,11 +110,14 @@ fn outcome_text(outcome: &Outcome) -> String {
     let found = summary(&outcome.found);
     writeln!(text, "  before  {}  {found}", totals(plan.before)).ok();
     writeln!(text, "  after   {}  {}", totals(plan.after), summary(&outcome.left)).ok();
-    let count = |kind: fn(&LayerOutcome) -> bool| outcome.rewritten.layers.iter().filter(|one| kind(one)).count();
+    let count = |kind: fn(&LayerOutcome) -> bool| {
+        outcome.rewritten.layers.iter().filter(|one| kind(one)).count()
+    };
     let untouched = count(|one| *one == LayerOutcome::Untouched);
     let rewritten = count(|one| matches!(one, LayerOutcome::Rewritten(_)));
     let dropped = count(|one| *one == LayerOutcome::Dropped);
-    writeln!(text, "  layers  {untouched} untouched, {rewritten} rewritten, {dropped} left out").ok();
+    writeln!(text, "  layers  {untouched} untouched, {rewritten} rewritten, {dropped} left out")
+        .ok();
     for step in &plan.steps {
         if let Some(line) = config_line(&step.action) {
             writeln!(text, "  {line}").ok();
@@ -140,7 +148,9 @@ fn remarks(text: &mut String, plan: &Plan) {
 
 fn config_line(action: &Action) -> Option<String> {
     Some(match action {
-        Action::SetUser { from, to } if from.is_empty() => format!("user    root (none was set) -> {to}"),
+        Action::SetUser { from, to } if from.is_empty() => {
+            format!("user    root (none was set) -> {to}")
+        }
         Action::SetUser { from, to } => format!("user    {} -> {to}", lossy(from.as_bytes())),
         Action::SetEntrypoint { to } => format!("entrypoint {}", command_line(to)),
         Action::SetCmd { to } => format!("cmd     {}", command_line(to)),
@@ -163,7 +173,8 @@ fn summary(findings: &[Finding]) -> String {
     for finding in findings {
         *by_rule.entry(finding.rule.as_str()).or_default() += 1;
     }
-    let parts: Vec<String> = by_rule.iter().map(|(rule, count)| format!("{count} {rule}")).collect();
+    let parts: Vec<String> =
+        by_rule.iter().map(|(rule, count)| format!("{count} {rule}")).collect();
     format!("{} findings ({})", findings.len(), parts.join(", "))
 }
 
@@ -223,7 +234,8 @@ pub(crate) fn audit(image: &PinnedRef, audit: &Audit, catalog: &Catalog) {
         let head = format!("{}, {}", totals(one.totals), summary(&one.findings));
         writeln!(text, "{BOLD}{}{BOLD:#}  {head}", one.platform).ok();
         for rule in catalog.rules() {
-            let of_rule: Vec<&Finding> = one.findings.iter().filter(|f| f.rule == rule.id).collect();
+            let of_rule: Vec<&Finding> =
+                one.findings.iter().filter(|f| f.rule == rule.id).collect();
             rule_findings(&mut text, rule, &of_rule);
         }
         for kept in &one.kept {
@@ -243,14 +255,36 @@ fn rule_findings(text: &mut String, rule: &Rule, findings: &[&Finding]) {
     }
     let style = severity_style(rule.severity);
     let title = rule.title.to_lowercase();
-    writeln!(text, "\n  {style}{}{style:#} {BOLD}{}{BOLD:#} ({title}): {}", rule.severity, rule.id, findings.len()).ok();
+    writeln!(
+        text,
+        "\n  {style}{}{style:#} {BOLD}{}{BOLD:#} ({title}): {}",
+        rule.severity,
+        rule.id,
+        findings.len()
+    )
+    .ok();
     for finding in findings.iter().take(MOST) {
         let evidence: Vec<String> = finding.evidence.iter().map(ToString::to_string).collect();
-        let remedy = if finding.remedy == Remedy::None && rule.remedy != Remedy::None { " (no remedy: one signal is not enough)" } else { "" };
-        writeln!(text, "    {}  {DIM}{}{remedy}{DIM:#}", shown(&finding.subject), evidence.join(", ")).ok();
+        let remedy = if finding.remedy == Remedy::None && rule.remedy != Remedy::None {
+            " (no remedy: one signal is not enough)"
+        } else {
+            ""
+        };
+        writeln!(
+            text,
+            "    {}  {DIM}{}{remedy}{DIM:#}",
+            shown(&finding.subject),
+            evidence.join(", ")
+        )
+        .ok();
     }
     if findings.len() > MOST {
-        writeln!(text, "    {DIM}and {} more; --format json lists them all{DIM:#}", findings.len() - MOST).ok();
+        writeln!(
+            text,
+            "    {DIM}and {} more; --format json lists them all{DIM:#}",
+            findings.len() - MOST
+        )
+        .ok();
     }
 }
 
@@ -286,23 +320,34 @@ fn plan(text: &mut String, platform: &str, plan: &Plan) {
     }
     let mut groups: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
     for step in &plan.steps {
-        let rules: Vec<&str> = step.because.iter().map(immut_core::finding::RuleId::as_str).collect();
+        let rules: Vec<&str> =
+            step.because.iter().map(immut_core::finding::RuleId::as_str).collect();
         let (verb, subject) = verb(&step.action);
         groups.entry((rules.join(", "), verb)).or_default().push(subject);
     }
     for ((rules, verb), subjects) in &groups {
-        writeln!(text, "  {BOLD}{verb}{BOLD:#} {} {DIM}because of {rules}{DIM:#}", subjects.len()).ok();
+        writeln!(text, "  {BOLD}{verb}{BOLD:#} {} {DIM}because of {rules}{DIM:#}", subjects.len())
+            .ok();
         for subject in subjects.iter().take(MOST) {
             writeln!(text, "    {subject}").ok();
         }
         if subjects.len() > MOST {
-            writeln!(text, "    {DIM}and {} more; --format json lists them all{DIM:#}", subjects.len() - MOST).ok();
+            writeln!(
+                text,
+                "    {DIM}and {} more; --format json lists them all{DIM:#}",
+                subjects.len() - MOST
+            )
+            .ok();
         }
     }
     writeln!(text, "  before  {}\n  after   {}", totals(plan.before), totals(plan.after)).ok();
     remarks(text, plan);
     if !plan.conflicts.is_empty() {
-        writeln!(text, "  {RED}conflicts{RED:#}: the image would not start, so harden would refuse (exit 4)").ok();
+        writeln!(
+            text,
+            "  {RED}conflicts{RED:#}: the image would not start, so harden would refuse (exit 4)"
+        )
+        .ok();
         plan.conflicts.iter().for_each(|one| conflict(text, one));
     }
 }
@@ -310,8 +355,12 @@ fn plan(text: &mut String, platform: &str, plan: &Plan) {
 fn verb(action: &Action) -> (&'static str, String) {
     match action {
         Action::Remove { path } => ("remove", path.to_string()),
-        Action::DropHidden { entry, path } => ("drop hidden", format!("{path} (layer {})", entry.layer + 1)),
-        Action::DropMarker { entry, path } => ("drop marker", format!("{path} (layer {})", entry.layer + 1)),
+        Action::DropHidden { entry, path } => {
+            ("drop hidden", format!("{path} (layer {})", entry.layer + 1))
+        }
+        Action::DropMarker { entry, path } => {
+            ("drop marker", format!("{path} (layer {})", entry.layer + 1))
+        }
         Action::ClearMode { path, bits } => ("clear mode", format!("{path} ({bits:04o})")),
         Action::ClearCapability { path } => ("clear capability", path.to_string()),
         Action::Carry { path, .. } => ("make a file of the hardlink", path.to_string()),
@@ -330,7 +379,14 @@ pub(crate) fn rules(catalog: &Catalog) {
     let mut text = String::new();
     for rule in catalog.rules() {
         let style = severity_style(rule.severity);
-        writeln!(text, "{BOLD}{:<16}{BOLD:#} {style}{:<8}{style:#} {}", rule.id.as_str(), rule.severity.to_string(), rule.title).ok();
+        writeln!(
+            text,
+            "{BOLD}{:<16}{BOLD:#} {style}{:<8}{style:#} {}",
+            rule.id.as_str(),
+            rule.severity.to_string(),
+            rule.title
+        )
+        .ok();
     }
     product(text.trim_end());
 }
@@ -338,7 +394,13 @@ pub(crate) fn rules(catalog: &Catalog) {
 /// One rule.
 pub(crate) fn rule(rule: &Rule) {
     let style = severity_style(rule.severity);
-    let mut text = format!("{BOLD}{}{BOLD:#}  {style}{}{style:#}  {}\n\n{}\n", rule.id, rule.severity, rule.title, rule.why.trim());
+    let mut text = format!(
+        "{BOLD}{}{BOLD:#}  {style}{}{style:#}  {}\n\n{}\n",
+        rule.id,
+        rule.severity,
+        rule.title,
+        rule.why.trim()
+    );
     for group in &rule.executables {
         writeln!(text, "\n{BOLD}{}{BOLD:#}: {}", group.family, group.names.join(" ")).ok();
         if !group.ambiguous.is_empty() {
@@ -346,7 +408,8 @@ pub(crate) fn rule(rule: &Rule) {
         }
     }
     for group in &rule.places {
-        writeln!(text, "\n{BOLD}places of {}{BOLD:#}: {}", group.family, group.paths.join(" ")).ok();
+        writeln!(text, "\n{BOLD}places of {}{BOLD:#}: {}", group.family, group.paths.join(" "))
+            .ok();
     }
     if !rule.signatures.is_empty() {
         let programs: Vec<&str> = rule.signatures.iter().map(|one| one.program.as_str()).collect();

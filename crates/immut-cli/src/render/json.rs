@@ -67,7 +67,9 @@ fn finding(finding: &Finding) -> Value {
 fn subject(subject: &Subject) -> Value {
     match subject {
         Subject::File(path) => json!({ "path": path }),
-        Subject::Hidden { layer, path } => json!({ "path": path, "hidden": true, "layer": layer + 1 }),
+        Subject::Hidden { layer, path } => {
+            json!({ "path": path, "hidden": true, "layer": layer + 1 })
+        }
         Subject::Config(pointer) => json!({ "pointer": pointer }),
     }
 }

@@ -23,7 +23,9 @@ pub const PASSWORD: &str = "pw";
 pub fn immut<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_immut"));
     command.args(arguments).stdin(Stdio::null());
-    for variable in ["GITHUB_OUTPUT", "SOURCE_DATE_EPOCH", "CLICOLOR_FORCE", "HTTPS_PROXY", "HTTP_PROXY"] {
+    for variable in
+        ["GITHUB_OUTPUT", "SOURCE_DATE_EPOCH", "CLICOLOR_FORCE", "HTTPS_PROXY", "HTTP_PROXY"]
+    {
         command.env_remove(variable);
     }
     command.env("COSIGN_PASSWORD", PASSWORD).env("DOCKER_CONFIG", "/nonexistent");
@@ -117,7 +119,8 @@ pub fn cosigns() -> Vec<PathBuf> {
 
 /// Runs the command that `immut` printed, with that cosign, as a shell runs it.
 pub fn cosign_says(cosign: &Path, command: &str) -> Run {
-    let rest = command.strip_prefix("cosign ").unwrap_or_else(|| panic!("no cosign command: {command}"));
+    let rest =
+        command.strip_prefix("cosign ").unwrap_or_else(|| panic!("no cosign command: {command}"));
     peer(Path::new("/bin/sh"), &["-c", &format!("{} {rest}", cosign.display())])
 }
 
@@ -152,8 +155,10 @@ pub fn workspace(path: &str) -> PathBuf {
 pub fn validates(document: &Value, schema: &str) {
     let schema = json_file(&workspace("docs").join(schema));
     let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let errors: Vec<String> =
-        validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
@@ -169,7 +174,9 @@ pub fn small() -> Recipe {
                 .file("/etc/passwd", 0o644, passwd)
                 .file("/etc/group", 0o644, "root:x:0:\n")
         })
-        .layer(|l| l.file("/app", 0o755, contents::program()).file("/helper", 0o4755, contents::program()))
+        .layer(|l| {
+            l.file("/app", 0o755, contents::program()).file("/helper", 0o4755, contents::program())
+        })
         .entrypoint(&["/app"])
         .name("latest")
 }
@@ -185,7 +192,8 @@ pub struct Shared {
 /// waits for the end of its input.
 pub static FOLDER: LazyLock<Shared> = LazyLock::new(|| {
     let folder = tempfile::Builder::new().prefix("immut-e2e-").tempdir().expect("a folder").keep();
-    let script = r#"cat >/dev/null; umount "$1/podman/overlay" 2>/dev/null; rm -rf --one-file-system "$1""#;
+    let script =
+        r#"cat >/dev/null; umount "$1/podman/overlay" 2>/dev/null; rm -rf --one-file-system "$1""#;
     let keeper = keep(script, &[text(&folder)]);
     Shared { folder, _keeper: keeper }
 });
@@ -223,7 +231,8 @@ impl DockerRegistry {
             "storage": { "filesystem": { "rootdirectory": folder } },
         });
         fs::write(folder.join("config.yml"), config.to_string()).expect("written"); // JSON is YAML
-        let script = r#""$1" serve "$2/config.yml" >"$2/log" 2>&1 & pid=$!; cat >/dev/null; kill $pid"#;
+        let script =
+            r#""$1" serve "$2/config.yml" >"$2/log" 2>&1 & pid=$!; cat >/dev/null; kill $pid"#;
         let keeper = keep(script, &[text(&program), text(&folder)]);
         let started = Self { host, folder, _keeper: keeper };
         for _ in 0..200 {
@@ -272,8 +281,11 @@ impl Podman {
     /// The command up to the subcommand.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.0);
-        let own = peers::find("crane").and_then(|crane| Some(crane.parent()?.parent()?.join("containers.conf")));
-        if let Some(own) = own.filter(|own| own.is_file() && std::env::var_os("CONTAINERS_CONF").is_none()) {
+        let own = peers::find("crane")
+            .and_then(|crane| Some(crane.parent()?.parent()?.join("containers.conf")));
+        if let Some(own) =
+            own.filter(|own| own.is_file() && std::env::var_os("CONTAINERS_CONF").is_none())
+        {
             command.env("CONTAINERS_CONF", own);
         }
         let folder = FOLDER.folder.join("podman");

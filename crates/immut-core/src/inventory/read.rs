@@ -122,11 +122,32 @@ impl Inventory {
             let expected = Expected { diff_id: diff_ids[number], compressed: blob.size };
             let told = Told { number, total: blob.size, done: 0, progress: reading.progress };
             let mut content = told.over(staged(blob, source, stage)?);
-            layer::index(number, &mut content, &expected, reading.sought, &budget)
+            let found = layer::index(number, &mut content, &expected, reading.sought, &budget);
+            found.map_err(|error| blamed(error, number + 1, &mut content))
         };
         let indexed = in_parallel(layers, reading.jobs, one)?;
         merge::merge(indexed, reading.sought, reading.limits.entries)
     }
+}
+
+/// Reads a layer that makes no sense to its end: if its bytes are not those that were asked for, that
+/// is what went wrong, and not what the bytes say.
+fn blamed(error: Error, layer: usize, content: &mut dyn Read) -> Error {
+    let senseless = match &error {
+        Error::Read { source, .. } => source.kind() != io::ErrorKind::FileTooLarge && !of_store(source),
+        other => matches!(other, Error::Archive { .. } | Error::Compression { .. } | Error::DiffId { .. }),
+    };
+    if !senseless {
+        return error;
+    }
+    match io::copy(content, &mut io::sink()) {
+        Err(source) if of_store(&source) => Error::Read { layer, source },
+        _ => error,
+    }
+}
+
+fn of_store(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<store::Error>())
 }
 
 /// A blob from the stage, or from the source while it is written to the stage.
