@@ -266,7 +266,12 @@ impl<'a> Draft<'a> {
                     }
                 }
                 _ => {
+                    // A directory stays while anything is left beneath it, in whatever layer: some
+                    // engines want to see it before what lies in it.
+                    let needed = entry.kind == Kind::Directory
+                        && beneath(&lowest, &entry.path).next().is_some();
                     if hit
+                        && !needed
                         && self.can_go(id, &homes)
                         && !hides(&lowest, id.layer, &entry.path, false)
                     {
