@@ -1,4 +1,5 @@
 //! The command line, as clap reads it.
+#![expect(clippy::doc_markdown, reason = "the comments are the help texts, which have no markup")]
 
 use std::path::PathBuf;
 

@@ -69,11 +69,11 @@ pub(crate) fn check_destination(to: &Reference) -> Result<(), Failure> {
     let Location::Layout(folder) = &to.location else { return Ok(()) };
     let empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none());
     let reason = match empty {
-        Ok(true) => return Ok(()),
-        Ok(false) if folder.join("oci-layout").is_file() => return Ok(()),
-        Ok(false) => "is a folder with something else in it; choose one that is empty or not there",
+        Ok(false) if !folder.join("oci-layout").is_file() => {
+            "is a folder with something else in it; choose one that is empty or not there"
+        }
         Err(_) if folder.exists() => "is no folder that can be read",
-        Err(_) => return Ok(()),
+        _ => return Ok(()),
     };
     Err(Failure::Usage(format!("--to {}: {} {reason}", to.location, folder.display())))
 }

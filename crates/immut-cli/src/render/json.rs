@@ -20,7 +20,7 @@ pub(crate) fn audit(image: &PinnedRef, audit: &Audit) -> String {
             "unseen": one.unseen,
         })
     });
-    document(image, platforms.collect(), &audit.left_out)
+    document(image, &platforms.collect::<Vec<_>>(), &audit.left_out)
 }
 
 /// Plans.
@@ -39,10 +39,10 @@ pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], left_out: &[LeftOut]
             "unseen": one.plan.unseen,
         })
     });
-    document(image, platforms.collect(), left_out)
+    document(image, &platforms.collect::<Vec<_>>(), left_out)
 }
 
-fn document(image: &PinnedRef, platforms: Vec<Value>, left_out: &[LeftOut]) -> String {
+fn document(image: &PinnedRef, platforms: &[Value], left_out: &[LeftOut]) -> String {
     let left_out: Vec<Value> =
         left_out.iter().map(|one| json!({ "what": one.what, "reason": one.reason })).collect();
     let document = json!({

@@ -17,10 +17,10 @@ use immut_testkit::recipe::Recipe;
 use serde_json::{Value, json};
 
 /// The password of the keys that the tests make.
-pub const PASSWORD: &str = "pw";
+pub(crate) const PASSWORD: &str = "pw";
 
 /// `immut`, with nothing of the caller's settings in its environment.
-pub fn immut<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
+pub(crate) fn immut<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_immut"));
     command.args(arguments).stdin(Stdio::null());
     for variable in
@@ -35,28 +35,28 @@ pub fn immut<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
 
 /// What a program left behind.
 #[derive(Debug)]
-pub struct Run {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
-    pub fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self::from(output)
     }
 
     /// Ends the test unless the program ended like that.
     #[track_caller]
-    pub fn code(self, code: i32) -> Self {
+    pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         self
     }
 
     /// Ends the test unless the talk has all these parts.
     #[track_caller]
-    pub fn says(self, parts: &[&str]) -> Self {
+    pub(crate) fn says(self, parts: &[&str]) -> Self {
         for part in parts {
             assert!(self.stderr.contains(part), "{part:?} is not said: {self}");
         }
@@ -65,14 +65,14 @@ impl Run {
 
     /// The product: one line, the only one on stdout.
     #[track_caller]
-    pub fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         let line = self.stdout.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {self}"));
         assert!(!line.is_empty() && !line.contains('\n'), "not one line: {self}");
         line
     }
 
     /// The last line of the talk.
-    pub fn last(&self) -> &str {
+    pub(crate) fn last(&self) -> &str {
         self.stderr.lines().last().unwrap_or_default()
     }
 }
@@ -94,12 +94,12 @@ impl std::fmt::Display for Run {
 }
 
 /// Runs `immut`.
-pub fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Run {
+pub(crate) fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Run {
     Run::of(&mut immut(arguments))
 }
 
 /// Runs a program of others, away from the user's settings.
-pub fn peer<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Run {
+pub(crate) fn peer<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Run {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     command.env("COSIGN_PASSWORD", PASSWORD).env("DOCKER_CONFIG", "/nonexistent");
@@ -108,51 +108,51 @@ pub fn peer<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Run {
 
 /// Runs a program of others that must succeed; returns its stdout.
 #[track_caller]
-pub fn must<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> String {
+pub(crate) fn must<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> String {
     peer(program, arguments).code(0).stdout
 }
 
 /// The real cosigns that are here.
-pub fn cosigns() -> Vec<PathBuf> {
+pub(crate) fn cosigns() -> Vec<PathBuf> {
     ["cosign2", "cosign3"].into_iter().filter_map(peers::require).collect()
 }
 
 /// Runs the command that `immut` printed, with that cosign, as a shell runs it.
-pub fn cosign_says(cosign: &Path, command: &str) -> Run {
+pub(crate) fn cosign_says(cosign: &Path, command: &str) -> Run {
     let rest =
         command.strip_prefix("cosign ").unwrap_or_else(|| panic!("no cosign command: {command}"));
     peer(Path::new("/bin/sh"), &["-c", &format!("{} {rest}", cosign.display())])
 }
 
 /// A key pair with [`PASSWORD`], `NAME.key` and `NAME.pub` in that folder.
-pub fn key(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn key(folder: &Path, name: &str) -> PathBuf {
     run(&["key".as_ref(), "generate".as_ref(), folder.join(name).as_os_str()]).code(0);
     folder.join(format!("{name}.key"))
 }
 
 /// A path as text.
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("test paths are text")
 }
 
 /// The permission bits of a file.
-pub fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("a file").permissions().mode() & 0o7777
 }
 
 /// A file as JSON.
-pub fn json_file(path: &Path) -> Value {
+pub(crate) fn json_file(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
 }
 
 /// A file that the workspace has.
-pub fn workspace(path: &str) -> PathBuf {
+pub(crate) fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// Ends the test unless the document is what the schema in `docs` says.
 #[track_caller]
-pub fn validates(document: &Value, schema: &str) {
+pub(crate) fn validates(document: &Value, schema: &str) {
     let schema = json_file(&workspace("docs").join(schema));
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     let errors: Vec<String> = validator
@@ -163,7 +163,7 @@ pub fn validates(document: &Value, schema: &str) {
 }
 
 /// An image with a shell and a setuid program, that starts without either.
-pub fn small() -> Recipe {
+pub(crate) fn small() -> Recipe {
     let passwd = "root:x:0:0:root:/root:/bin/bash\n";
     Recipe::new()
         .layer(|l| {
@@ -183,14 +183,14 @@ pub fn small() -> Recipe {
 
 /// What lives as long as the test program: a folder, and a real registry.
 #[derive(Debug)]
-pub struct Shared {
-    pub folder: PathBuf,
+pub(crate) struct Shared {
+    pub(crate) folder: PathBuf,
     _keeper: Child,
 }
 
 /// The folder that is removed when the test program ends; statics are never dropped, so a shell
 /// waits for the end of its input.
-pub static FOLDER: LazyLock<Shared> = LazyLock::new(|| {
+pub(crate) static FOLDER: LazyLock<Shared> = LazyLock::new(|| {
     let folder = tempfile::Builder::new().prefix("immut-e2e-").tempdir().expect("a folder").keep();
     let script =
         r#"cat >/dev/null; umount "$1/podman/overlay" 2>/dev/null; rm -rf --one-file-system "$1""#;
@@ -207,14 +207,14 @@ fn keep(script: &str, arguments: &[&str]) -> Child {
 
 /// A real registry without a referrers API, `docker-registry`; one for all tests.
 #[derive(Debug)]
-pub struct DockerRegistry {
-    pub host: String,
+pub(crate) struct DockerRegistry {
+    pub(crate) host: String,
     folder: PathBuf,
     _keeper: Child,
 }
 
 /// The registry; none, with a word about it, where it is not installed.
-pub fn registry() -> Option<&'static DockerRegistry> {
+pub(crate) fn registry() -> Option<&'static DockerRegistry> {
     static REGISTRY: LazyLock<Option<DockerRegistry>> = LazyLock::new(DockerRegistry::start);
     REGISTRY.as_ref()
 }
@@ -245,7 +245,7 @@ impl DockerRegistry {
     }
 
     /// The requests so far: method, target, status.
-    pub fn log(&self) -> Vec<(String, String, u16)> {
+    pub(crate) fn log(&self) -> Vec<(String, String, u16)> {
         let mut text = String::new();
         let mut file = fs::File::open(self.folder.join("log")).expect("a log");
         file.read_to_string(&mut text).expect("text");
@@ -253,7 +253,7 @@ impl DockerRegistry {
     }
 
     /// Whether anything was ever written to that repository.
-    pub fn has(&self, repository: &str) -> bool {
+    pub(crate) fn has(&self, repository: &str) -> bool {
         self.folder.join("docker/registry/v2/repositories").join(repository).exists()
     }
 }
@@ -269,17 +269,17 @@ fn request(line: &str) -> Option<(String, String, u16)> {
 
 /// podman with a storage of its own.
 #[derive(Debug)]
-pub struct Podman(PathBuf);
+pub(crate) struct Podman(PathBuf);
 
 impl Podman {
     /// None, with a word about it, where podman or runc is not installed.
-    pub fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         peers::require("runc")?;
         peers::require("podman").map(Self)
     }
 
     /// The command up to the subcommand.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.0);
         let own = peers::find("crane")
             .and_then(|crane| Some(crane.parent()?.parent()?.join("containers.conf")));
@@ -295,13 +295,13 @@ impl Podman {
     }
 
     /// Runs a subcommand.
-    pub fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command().args(arguments).stdin(Stdio::null()))
     }
 }
 
 /// What a hardened container has to be content with.
-pub const CONFINED: [&str; 7] = [
+pub(crate) const CONFINED: [&str; 7] = [
     "--network=none",
     "--read-only",
     "--cap-drop=all",

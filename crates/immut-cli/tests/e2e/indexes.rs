@@ -39,7 +39,7 @@ impl Scene {
     }
 
     /// The command that `immut` printed, for another digest of the repository.
-    fn verified(&self, done: &Run, digest: &str) {
+    fn verified(done: &Run, digest: &str) {
         let result = done.line().split_once('@').expect("pinned").1;
         for cosign in cosigns() {
             cosign_says(&cosign, &done.last().replace(result, digest)).code(0);
@@ -61,9 +61,9 @@ fn both_platforms_are_hardened_and_signed_at_both_levels() {
     let platforms: Vec<_> =
         lines.iter().map(|line| line["platform"]["architecture"].clone()).collect();
     assert_eq!(platforms, ["amd64", "arm64"]);
-    scene.verified(&done, digest(done.line()));
+    Scene::verified(&done, digest(done.line()));
     for line in lines {
-        scene.verified(&done, line["digest"].as_str().expect("a digest"));
+        Scene::verified(&done, line["digest"].as_str().expect("a digest"));
     }
 }
 
@@ -95,7 +95,7 @@ fn one_platform_that_was_asked_for_is_published_as_a_manifest() {
     let receipt = json_file(scene.path("receipt.json").as_ref());
     assert_eq!(receipt["platforms"][0]["platform"], "linux/arm64");
     assert_eq!(receipt["platforms"].as_array().map(Vec::len), Some(1));
-    scene.verified(&done, digest(done.line()));
+    Scene::verified(&done, digest(done.line()));
     scene
         .harden(&["--platform", "linux/s390x"])
         .code(3)

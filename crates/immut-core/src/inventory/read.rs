@@ -147,7 +147,7 @@ fn blamed(error: Error, layer: usize, content: &mut dyn Read) -> Error {
 }
 
 fn of_store(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<store::Error>())
+    matches!(error.get_ref(), Some(inner) if inner.is::<store::Error>())
 }
 
 /// A blob from the stage, or from the source while it is written to the stage.
