@@ -137,7 +137,7 @@ impl RuntimeConfig {
         }
     }
 
-    /// Sets layers' diff_ids and the history, which belong together.
+    /// Sets layers' `diff_ids` and the history, which belong together.
     pub fn set_layers(&mut self, diff_ids: &[Digest], history: Vec<Value>) {
         let had_history = self.json.get("history").is_some_and(|history| !history.is_null());
         let top = self.top();

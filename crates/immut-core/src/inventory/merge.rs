@@ -144,14 +144,13 @@ impl View {
         target: &RootPath,
         inodes: &[Inode],
     ) -> Result<InodeId, &'static str> {
-        let found = match self.names.get(target) {
-            Some(name) => *name,
+        let found = if let Some(name) = self.names.get(target) {
+            *name
+        } else {
             // Engines link by the kernel's rules, which follow links among the parents.
-            None => {
-                let real =
-                    super::resolve::parents(&self.names, inodes, target).ok_or("is not there")?;
-                *self.names.get(&real).ok_or("is not there")?
-            }
+            let real =
+                super::resolve::parents(&self.names, inodes, target).ok_or("is not there")?;
+            *self.names.get(&real).ok_or("is not there")?
         };
         match inodes[found.inode as usize].kind {
             Kind::Directory => Err("is a directory"),

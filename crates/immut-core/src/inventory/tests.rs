@@ -8,7 +8,7 @@ use crate::store::Layout;
 
 fn read(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Inventory {
     let folder = tempfile::tempdir().expect("a folder");
-    let recipe = layers.iter().fold(Recipe::new(), |recipe, layer| recipe.layer(layer));
+    let recipe = layers.iter().fold(Recipe::new(), Recipe::layer);
     let image = recipe.write(&folder.path().join("image"));
     let source = Layout::open(&folder.path().join("image")).expect("a layout");
     let digest = image.digest.parse().expect("a digest");

@@ -138,21 +138,21 @@ impl Edit<'_> {
         let passwd = self.inventory.resolve(&"/etc/passwd".parse().ok()?).found?;
         let layer = self.in_place(&passwd)?.layer;
         let parent = path.parent()?;
-        let has_parent = |id: EntryId| self.inventory.entry(id).path == parent;
-        let there = parent.is_root()
+        let is_parent = |id: EntryId| self.inventory.entry(id).path == parent;
+        let has_place = parent.is_root()
             || self
                 .inventory
                 .names()
                 .get(&parent)?
                 .entry
-                .is_some_and(|id| id.layer == layer && has_parent(id));
-        let later = self.inventory.entries().any(|(id, entry)| {
+                .is_some_and(|id| id.layer == layer && is_parent(id));
+        let covered = self.inventory.entries().any(|(id, entry)| {
             id.layer > layer
                 && (entry.path.is_within(path)
                     || path.is_within(&entry.path) && !entry.path.is_root())
                 && entry.kind != Kind::Directory
         });
-        (there && !later).then_some(layer as usize)
+        (has_place && !covered).then_some(layer as usize)
     }
 }
 

@@ -86,8 +86,8 @@ fn user(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
     let written = subject.config.user();
     let accounts = user::Accounts::of(subject.inventory);
     let holds = match (rule.matcher, accounts.kind(written)) {
-        (Matcher::RootUser, user::Kind::Root) => true,
-        (Matcher::NamedUser, user::Kind::Named(_) | user::Kind::Unknown) => true,
+        (Matcher::RootUser, user::Kind::Root)
+        | (Matcher::NamedUser, user::Kind::Named(_) | user::Kind::Unknown) => true,
         (Matcher::UnknownUser, user::Kind::Numeric(id)) => {
             accounts.has_passwd() && accounts.by_uid(id.uid).is_none()
         }

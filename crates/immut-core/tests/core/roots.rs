@@ -12,7 +12,7 @@ use crate::common::{Done, Scene, fixture, removed, try_decode, words};
 /// The archive of a root; none for one whose decompressor is not here.
 fn root(name: &str) -> Option<Vec<u8>> {
     let file = fixture("1-rootfs")?.join(name);
-    if name.ends_with(".xz") {
+    if Path::new(name).extension().is_some_and(|end| end == "xz") {
         return unxz(&file);
     }
     let bytes = std::fs::read(file).expect("a root");

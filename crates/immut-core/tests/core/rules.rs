@@ -75,7 +75,7 @@ fn gone(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Vec<String> {
 }
 
 fn recipe(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Recipe {
-    layers.iter().fold(Recipe::new().user("7"), |recipe, layer| recipe.layer(layer))
+    layers.iter().fold(Recipe::new().user("7"), Recipe::layer)
 }
 
 fn findings(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Vec<Finding> {

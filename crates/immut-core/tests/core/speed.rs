@@ -53,7 +53,7 @@ fn many_hidden_entries_and_markers_take_seconds() {
     let done = harden(
         &base()
             .layer(|l| each(l, shells))
-            .layer(|l| each(l, |l, path| l.whiteout(path)))
+            .layer(|l| each(l, LayerRecipe::whiteout))
             .layer(|l| each(l, shells))
             .layer(|l| (0..100).fold(l, |l, n| l.opaque(format!("/d{n}")))),
     );
