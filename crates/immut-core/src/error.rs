@@ -38,7 +38,9 @@ pub enum Error {
     #[error(transparent)]
     Rewrite(#[from] rewrite::Error),
     /// The new image is not what it should be: a defect of immut, never published.
-    #[error("the result does not pass its own audit ({0}); nothing was published; this is a defect of immut, please report it")]
+    #[error(
+        "the result does not pass its own audit ({0}); nothing was published; this is a defect of immut, please report it"
+    )]
     SelfCheck(String),
     /// Writing the image to its destination.
     #[error("publish the image: {0}")]
@@ -67,7 +69,7 @@ pub struct LeftOut {
 }
 
 fn listed(left_out: &[LeftOut]) -> String {
-    let lines: Vec<String> = left_out.iter().map(|one| format!("{} {}", one.what, one.reason)).collect();
+    let lines: Vec<String> =
+        left_out.iter().map(|one| format!("{} {}", one.what, one.reason)).collect();
     if lines.is_empty() { "it names none".to_owned() } else { lines.join("; ") }
 }
-

@@ -30,7 +30,11 @@ impl FromStr for RuleId {
         let word = |word: &str| {
             !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         };
-        if text.split('-').all(word) { Ok(Self(text.to_owned())) } else { Err(BadRuleId(text.to_owned())) }
+        if text.split('-').all(word) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadRuleId(text.to_owned()))
+        }
     }
 }
 

@@ -222,7 +222,9 @@ pub enum Error {
         reason: String,
     },
     /// A transport that is not read.
-    #[error("transport {scheme:?} is not supported; copy the image to a layout (oci:DIR) first, for example with `skopeo copy`")]
+    #[error(
+        "transport {scheme:?} is not supported; copy the image to a layout (oci:DIR) first, for example with `skopeo copy`"
+    )]
     Scheme {
         /// The transport's name.
         scheme: String,
@@ -299,7 +301,8 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_is_refused() {
-        for text in ["", "repo/UPPER", "a b", "redis@sha256:12", "redis@sha512:00", "oci:", "oci:x:"]
+        for text in
+            ["", "repo/UPPER", "a b", "redis@sha256:12", "redis@sha512:00", "oci:", "oci:x:"]
         {
             assert!(text.parse::<Reference>().is_err(), "{text:?}");
         }

@@ -82,7 +82,9 @@ impl RootPath {
     pub fn link_target(&self, target: &[u8]) -> Self {
         let mut parts: Vec<&[u8]> = match target.first() {
             Some(b'/') => Vec::new(),
-            _ => self.parent().map_or_else(Vec::new, |_| components_of(self.parent_bytes()).collect()),
+            _ => self
+                .parent()
+                .map_or_else(Vec::new, |_| components_of(self.parent_bytes()).collect()),
         };
         for component in components_of(target) {
             if component == b".." {
@@ -212,7 +214,9 @@ fn turns_text(character: char) -> bool {
 }
 
 fn components_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|byte| *byte == b'/').filter(|component| !component.is_empty() && *component != b".")
+    bytes
+        .split(|byte| *byte == b'/')
+        .filter(|component| !component.is_empty() && *component != b".")
 }
 
 #[cfg(test)]

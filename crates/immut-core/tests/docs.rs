@@ -28,8 +28,12 @@ fn page() -> String {
     for rule in catalog.rules() {
         let remedy = serde_json::to_value(rule.remedy).expect("a word");
         let remedy = remedy.as_str().unwrap_or_default();
-        writeln!(page, "| [`{0}`](#{0}) | {1} | {remedy} | {2} |", rule.id, rule.severity, rule.title)
-            .expect("memory");
+        writeln!(
+            page,
+            "| [`{0}`](#{0}) | {1} | {remedy} | {2} |",
+            rule.id, rule.severity, rule.title
+        )
+        .expect("memory");
     }
     for rule in catalog.rules() {
         section(&mut page, rule);

@@ -158,8 +158,9 @@ impl RuntimeConfig {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let malformed =
-            |reason: &str| Err(Error::Malformed { what: "the image config", reason: reason.into() });
+        let malformed = |reason: &str| {
+            Err(Error::Malformed { what: "the image config", reason: reason.into() })
+        };
         let inner = &self.json["config"];
         if !(inner.is_null() || inner.is_object()) {
             return malformed("its field config is no object");
@@ -190,7 +191,8 @@ mod tests {
     use super::*;
 
     fn config(inner: &str) -> RuntimeConfig {
-        RuntimeConfig::parse(format!(r#"{{"config":{inner},"unknown":1}}"#).as_bytes()).expect("config")
+        RuntimeConfig::parse(format!(r#"{{"config":{inner},"unknown":1}}"#).as_bytes())
+            .expect("config")
     }
 
     #[test]
@@ -203,7 +205,8 @@ mod tests {
 
     #[test]
     fn health_checks_have_three_forms() {
-        let test = |test: &str| config(&format!(r#"{{"Healthcheck":{{"Test":{test}}}}}"#)).healthcheck();
+        let test =
+            |test: &str| config(&format!(r#"{{"Healthcheck":{{"Test":{test}}}}}"#)).healthcheck();
         assert_eq!(test(r#"["CMD","a","b"]"#), Healthcheck::Exec(vec!["a".into(), "b".into()]));
         assert_eq!(test(r#"["CMD-SHELL","a || b"]"#), Healthcheck::Shell("a || b".into()));
         assert_eq!(test(r#"["NONE"]"#), Healthcheck::None);

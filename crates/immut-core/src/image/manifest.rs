@@ -24,7 +24,11 @@ pub struct Descriptor {
 impl Descriptor {
     /// The descriptor of `content`.
     pub fn of(media_type: impl Into<String>, content: &[u8]) -> Self {
-        Self { media_type: media_type.into(), digest: Digest::of(content), size: content.len() as u64 }
+        Self {
+            media_type: media_type.into(),
+            digest: Digest::of(content),
+            size: content.len() as u64,
+        }
     }
 }
 
@@ -132,7 +136,11 @@ impl Manifest {
 
     /// Whose media types it speaks.
     pub fn family(&self) -> Family {
-        if self.raw.media_type == media_type::DOCKER_MANIFEST { Family::Docker } else { Family::Oci }
+        if self.raw.media_type == media_type::DOCKER_MANIFEST {
+            Family::Docker
+        } else {
+            Family::Oci
+        }
     }
 
     /// The media type for a layer of this image with that compression.
@@ -191,7 +199,9 @@ impl IndexEntry {
         let descriptor = Descriptor::deserialize(line).map_err(|e| malformed(e.to_string()))?;
         let platform = match line.get("platform") {
             None | Some(Value::Null) => None,
-            Some(value) => Some(Platform::deserialize(value).map_err(|e| malformed(e.to_string()))?),
+            Some(value) => {
+                Some(Platform::deserialize(value).map_err(|e| malformed(e.to_string()))?)
+            }
         };
         let annotations = &line["annotations"];
         let attests = (annotations["vnd.docker.reference.type"] == "attestation-manifest")
@@ -234,7 +244,9 @@ impl std::str::FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut parts = text.splitn(3, '/').map(str::to_owned);
         match (parts.next(), parts.next(), parts.next()) {
-            (Some(os), Some(architecture), variant) if !os.is_empty() && !architecture.is_empty() => {
+            (Some(os), Some(architecture), variant)
+                if !os.is_empty() && !architecture.is_empty() =>
+            {
                 Ok(Self { os, architecture, variant })
             }
             _ => Err(Error::Malformed {
@@ -262,7 +274,9 @@ enum Kind {
 fn kind_of(raw: &RawManifest) -> Result<Kind, Error> {
     let json = parse_json("the manifest", &raw.bytes)?;
     if json["schemaVersion"] == 1 {
-        return Err(Error::ManifestType("application/vnd.docker.distribution.manifest.v1+json".into()));
+        return Err(Error::ManifestType(
+            "application/vnd.docker.distribution.manifest.v1+json".into(),
+        ));
     }
     match json["mediaType"].as_str().unwrap_or(&raw.media_type) {
         media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => Ok(Kind::Manifest),

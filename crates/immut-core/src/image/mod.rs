@@ -28,7 +28,9 @@ pub enum Error {
     #[error("this is an artifact of type {0:?}, no container image")]
     Artifact(String),
     /// A kind of manifest that is not read.
-    #[error("manifests of media type {0:?} are not supported; push the image again with a current tool")]
+    #[error(
+        "manifests of media type {0:?} are not supported; push the image again with a current tool"
+    )]
     ManifestType(String),
     /// A layer whose bytes are not to be had or not readable.
     #[error("layer {layer} has media type {media_type:?}: {reason}")]

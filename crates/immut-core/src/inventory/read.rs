@@ -134,8 +134,13 @@ impl Inventory {
 /// is what went wrong, and not what the bytes say.
 fn blamed(error: Error, layer: usize, content: &mut dyn Read) -> Error {
     let senseless = match &error {
-        Error::Read { source, .. } => source.kind() != io::ErrorKind::FileTooLarge && !of_store(source),
-        other => matches!(other, Error::Archive { .. } | Error::Compression { .. } | Error::DiffId { .. }),
+        Error::Read { source, .. } => {
+            source.kind() != io::ErrorKind::FileTooLarge && !of_store(source)
+        }
+        other => matches!(
+            other,
+            Error::Archive { .. } | Error::Compression { .. } | Error::DiffId { .. }
+        ),
     };
     if !senseless {
         return error;

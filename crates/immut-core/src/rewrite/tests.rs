@@ -14,10 +14,7 @@ fn encode(compression: Compression, pieces: &[&[u8]]) -> (Digest, Digest, Vec<u8
     }
     let done = encoder.finish().expect("finished");
     let mut blob = Vec::new();
-    std::fs::File::open(done.scratch.path())
-        .expect("there")
-        .read_to_end(&mut blob)
-        .expect("read");
+    std::fs::File::open(done.scratch.path()).expect("there").read_to_end(&mut blob).expect("read");
     assert_eq!(blob.len() as u64, done.size);
     (done.diff_id, done.digest, blob)
 }

@@ -69,7 +69,10 @@ impl Layout {
     pub fn scratch(&self) -> Result<NamedTempFile, Error> {
         let folder = self.folder.join("blobs/sha256");
         fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
-        tempfile::Builder::new().prefix(".partial-").tempfile_in(&folder).map_err(io_error("create", &folder))
+        tempfile::Builder::new()
+            .prefix(".partial-")
+            .tempfile_in(&folder)
+            .map_err(io_error("create", &folder))
     }
 
     /// Makes a finished scratch file the blob with that digest.
@@ -269,7 +272,10 @@ impl Sink for Layout {
 impl Layout {
     fn missing(&self, digest: &Digest, path: &Path, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::NotFound {
-            return Error::NotFound { what: digest.to_string(), place: self.location().to_string() };
+            return Error::NotFound {
+                what: digest.to_string(),
+                place: self.location().to_string(),
+            };
         }
         io_error("read", path)(error)
     }

@@ -182,7 +182,12 @@ pub fn copy(digest: &Digest, from: &dyn Source, to: &dyn Sink) -> Result<RawMani
 /// An index in an index is honest; a tower of them is not.
 const DEEPEST: usize = 4;
 
-fn copy_nested(digest: &Digest, from: &dyn Source, to: &dyn Sink, depth: usize) -> Result<RawManifest, Error> {
+fn copy_nested(
+    digest: &Digest,
+    from: &dyn Source,
+    to: &dyn Sink,
+    depth: usize,
+) -> Result<RawManifest, Error> {
     if depth > DEEPEST {
         let reason = format!("more than {DEEPEST} indexes are nested");
         return Err(Error::Image(image::Error::Malformed { what: "the index", reason }));
@@ -208,7 +213,10 @@ struct Named {
 impl Named {
     fn by(raw: &RawManifest) -> Result<Self, Error> {
         let malformed = |error: serde_json::Error| {
-            Error::Image(image::Error::Malformed { what: "the manifest", reason: error.to_string() })
+            Error::Image(image::Error::Malformed {
+                what: "the manifest",
+                reason: error.to_string(),
+            })
         };
         let json: serde_json::Value = serde_json::from_slice(&raw.bytes).map_err(malformed)?;
         let list = |field: &str| match &json[field] {

@@ -47,11 +47,12 @@ const EDGES: [(&str, &[&str]); 14] = [
             "store",
         ],
     ),
+    ("receipt", &["finding", "name", "path", "plan"]),
     ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
 ];
 /// Verbs, and what describes or feeds them.
-const VERBS: [&str; 9] =
-    ["audit", "error", "harden", "lib", "options", "planning", "receipt", "select", "verify"];
+const VERBS: [&str; 8] =
+    ["audit", "error", "harden", "lib", "options", "planning", "select", "verify"];
 /// Rooms that see the world only through `Source` and the stage.
 const CLOSED: [&str; 7] = ["archive", "finding", "inventory", "path", "plan", "rules", "user"];
 
