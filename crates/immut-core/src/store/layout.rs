@@ -225,7 +225,7 @@ impl Source for Layout {
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
         let path = self.blob_path(&blob.digest);
         let file = File::open(&path).map_err(|error| self.missing(&blob.digest, &path, error))?;
-        Ok(Box::new(Verified::new(file, blob, self.location())))
+        Ok(Box::new(Verified::new(file, blob, self.location().to_string())))
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {

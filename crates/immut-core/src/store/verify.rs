@@ -29,9 +29,9 @@ pub struct Verified<R> {
 
 impl<R: Read> Verified<R> {
     /// Checks `inner` against `blob`; `place` says in messages whose bytes they are.
-    pub fn new(inner: R, blob: &Descriptor, place: impl ToString) -> Self {
+    pub fn new(inner: R, blob: &Descriptor, place: impl Into<String>) -> Self {
         let hasher = Some(Sha256::new());
-        Self { inner, hasher, seen: 0, blob: blob.clone(), place: place.to_string() }
+        Self { inner, hasher, seen: 0, blob: blob.clone(), place: place.into() }
     }
 
     fn corrupt(&self, reason: String) -> io::Error {

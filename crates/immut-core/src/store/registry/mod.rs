@@ -196,7 +196,7 @@ impl Source for Registry {
         let response = response.ok_or_else(|| self.not_found(blob.digest.to_string()))?;
         let (download, pump) = Download::new(self.client.clone(), blob.clone(), response);
         self.runtime.spawn(pump).ok_or_else(|| self.stopped())?;
-        Ok(Box::new(Verified::new(download, blob, self.location())))
+        Ok(Box::new(Verified::new(download, blob, self.location().to_string())))
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, store::Error> {
