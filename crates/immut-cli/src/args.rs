@@ -1,5 +1,9 @@
 //! The command line, as clap reads it.
 #![expect(clippy::doc_markdown, reason = "the comments are the help texts, which have no markup")]
+#![expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "these comments are the help texts, where brackets mean what may be left out"
+)]
 
 use std::path::PathBuf;
 

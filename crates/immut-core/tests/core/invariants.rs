@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::common::{Scene, keeping, words};
 
 /// Which rooms of the core a room may use, besides itself. Verbs and what belongs to them use all.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("name", &[]),
     ("path", &[]),
     ("progress", &[]),
