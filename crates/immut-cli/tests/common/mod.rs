@@ -189,9 +189,10 @@ pub(crate) struct Shared {
 }
 
 /// The folder that is removed when the test program ends; statics are never dropped, so a shell
-/// waits for the end of its input.
+/// waits for the end of its input. podman wants a short path, whatever `TMPDIR` says.
 pub(crate) static FOLDER: LazyLock<Shared> = LazyLock::new(|| {
-    let folder = tempfile::Builder::new().prefix("immut-e2e-").tempdir().expect("a folder").keep();
+    let folder =
+        tempfile::Builder::new().prefix("immut-e2e-").tempdir_in("/tmp").expect("a folder").keep();
     let script =
         r#"cat >/dev/null; umount "$1/podman/overlay" 2>/dev/null; rm -rf --one-file-system "$1""#;
     let keeper = keep(script, &[text(&folder)]);
