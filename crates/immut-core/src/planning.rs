@@ -4,10 +4,11 @@ use crate::error::{Error, LeftOut};
 use crate::finding::Finding;
 use crate::image::{Image, Manifest, Platform, RuntimeConfig};
 use crate::inventory::Inventory;
+use crate::inventory::Subject;
 use crate::name::Digest;
 use crate::options::Options;
 use crate::plan::Plan;
-use crate::rules::{Subject, examine};
+use crate::rules::examine;
 use crate::select::{Chosen, Selection, select};
 use crate::store::{Layout, Source};
 
@@ -90,6 +91,7 @@ pub(crate) fn plan_image(
     stage: Option<&Layout>,
     options: &Options,
 ) -> Result<(Vec<Planned>, Vec<LeftOut>), Error> {
+    options.choices.check(&options.catalog)?;
     let Selection { chosen, left_out } = select(image, &options.platforms, source)?;
     let planned = chosen.into_iter().map(|one| plan_one(one, source, stage, options));
     Ok((planned.collect::<Result<_, _>>()?, left_out))

@@ -10,12 +10,13 @@ use crate::error::{Error, LeftOut, Refused};
 use crate::finding::{Finding, Remedy};
 use crate::image::{Descriptor, Image, Platform, RawManifest};
 use crate::inventory::Inventory;
+use crate::inventory::Subject;
 use crate::name::{Digest, PinnedRef};
 use crate::options::Options;
 use crate::plan::{Plan, Removed, Totals};
 use crate::planning::{Planned, plan_image};
 use crate::rewrite::{Making, Rewritten, rewrite};
-use crate::rules::{Subject, examine};
+use crate::rules::examine;
 use crate::store::{self, Layout, Sink, Source, copy};
 use index::assemble;
 

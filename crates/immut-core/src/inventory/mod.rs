@@ -23,7 +23,7 @@ pub use read::{Error, Reading};
 pub(crate) use replay::{Replay, replay};
 pub use resolve::Resolution;
 
-use crate::image::Compression;
+use crate::image::{Compression, Manifest, RuntimeConfig};
 use crate::name::Digest;
 use crate::path::RootPath;
 
@@ -40,6 +40,17 @@ pub struct Inventory {
     kept: BTreeMap<EntryId, Vec<u8>>,
     /// What could not be looked into, for the receipt.
     unseen: Vec<String>,
+}
+
+/// An image as rules, plans and the rewrite look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its manifest.
+    pub manifest: &'a Manifest,
+    /// Its config.
+    pub config: &'a RuntimeConfig,
+    /// Its files.
+    pub inventory: &'a Inventory,
 }
 
 /// A layer as it was read.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::build::{PlannedUser, id};
+use super::id;
+use super::user::PlannedUser;
 use super::{Action, Step};
 use crate::inventory::{EntryId, Inventory, Kind};
 use crate::path::RootPath;

@@ -6,16 +6,18 @@ use serde_json::json;
 
 use super::drops::Draft;
 use super::keeping::Keeping;
-use super::needs;
+use super::user::planned_user;
 use super::{
     Action, Choices, Healthcheck, Plan, Step, Totals, accounts, choices, command_line, conflicts,
 };
+use super::{id, needs};
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::RuntimeConfig;
+use crate::inventory::Subject;
 use crate::inventory::{Inventory, Kind, Name};
 use crate::path::RootPath;
-use crate::rules::{Catalog, Subject};
-use crate::user::{self, Accounts, NONROOT, UserId};
+use crate::rules::Catalog;
+use crate::user::UserId;
 
 /// Choices that cannot be meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +63,8 @@ impl Plan {
         findings: &[Finding],
         choices: &Choices,
     ) -> Result<Self, Error> {
-        check(catalog, subject, choices)?;
+        choices.check(catalog)?;
+        check_start(subject, choices)?;
         let inventory = subject.inventory;
         let mut keeping = Keeping::new(catalog, inventory, choices);
         let mut draft = Draft::new(inventory);
@@ -94,13 +97,21 @@ impl Plan {
     }
 }
 
-fn check(catalog: &Catalog, subject: &Subject<'_>, choices: &Choices) -> Result<(), Error> {
-    if let Some(id) = choices.profile.unknown_rule(catalog) {
-        return Err(Error::NoSuchRule(id.clone()));
+impl Choices {
+    /// Refuses choices that no image could be hardened with, before one is read.
+    pub fn check(&self, catalog: &Catalog) -> Result<(), Error> {
+        if let Some(id) = self.profile.unknown_rule(catalog) {
+            return Err(Error::NoSuchRule(id.clone()));
+        }
+        match self.user.filter(|user| user.uid == 0) {
+            Some(root) => Err(Error::RootUser(root)),
+            None => Ok(()),
+        }
     }
-    if let Some(user) = choices.user.filter(|user| user.uid == 0) {
-        return Err(Error::RootUser(user));
-    }
+}
+
+/// Refuses a new entrypoint that the image's own cmd would make nonsense of.
+fn check_start(subject: &Subject<'_>, choices: &Choices) -> Result<(), Error> {
     let Some(entrypoint) = &choices.entrypoint else { return Ok(()) };
     let cmd = subject.config.cmd();
     let program =
@@ -142,48 +153,6 @@ fn draft_finding(draft: &mut Draft<'_>, keeping: &mut Keeping<'_>, finding: &Fin
     }
 }
 
-/// Who the container will run as.
-pub(super) struct PlannedUser {
-    /// The config's new value, if it changes, and the rule for that.
-    pub(super) change: Option<(UserId, RuleId)>,
-    /// Who that is in numbers; none for a name that the image does not know.
-    pub(super) id: Option<UserId>,
-}
-
-impl PlannedUser {
-    fn step(&self, config: &RuntimeConfig) -> Option<Step> {
-        let (to, rule) = self.change.as_ref()?;
-        let action = Action::SetUser { from: config.user().to_owned(), to: to.to_string() };
-        Some(Step { action, because: BTreeSet::from([rule.clone()]) })
-    }
-}
-
-fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
-    let written = subject.config.user();
-    let kind = Accounts::of(subject.inventory).kind(written);
-    let kept = |rule: &str| choices.profile.keeps_rule(&id(rule));
-    if let Some(user) = choices.user {
-        let rule = if kind == user::Kind::Root { id("root-user") } else { id("chosen-start") };
-        let change = (user.to_string() != written).then_some((user, rule));
-        return PlannedUser { change, id: Some(user) };
-    }
-    let root = UserId { uid: 0, gid: None };
-    match kind {
-        user::Kind::Root if kept("root-user") => PlannedUser { change: None, id: Some(root) },
-        user::Kind::Root => {
-            PlannedUser { change: Some((NONROOT, id("root-user"))), id: Some(NONROOT) }
-        }
-        user::Kind::Numeric(user) => PlannedUser { change: None, id: Some(user) },
-        user::Kind::Named(user) if kept("named-user") => {
-            PlannedUser { change: None, id: Some(user) }
-        }
-        user::Kind::Named(user) => {
-            PlannedUser { change: Some((user, id("named-user"))), id: Some(user) }
-        }
-        user::Kind::Unknown => PlannedUser { change: None, id: None },
-    }
-}
-
 fn start_steps(config: &RuntimeConfig, choices: &Choices) -> Vec<Step> {
     let mut actions = Vec::new();
     if let Some(to) = choices.entrypoint.clone().filter(|to| *to != config.entrypoint()) {
@@ -220,9 +189,4 @@ fn totals(inventory: &Inventory, names: &BTreeMap<RootPath, Name>) -> Totals {
         }
     }
     totals
-}
-
-/// A rule of the built-in catalog that plans refer to.
-pub(super) fn id(rule: &str) -> RuleId {
-    rule.parse().expect("rule ids in code are valid")
 }

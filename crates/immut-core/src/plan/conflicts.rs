@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::build::PlannedUser;
 use super::drops::Draft;
 use super::needs::{self, Need, Needs};
+use super::user::PlannedUser;
 use super::{Conflict, Problem, command_line, reach};
 use crate::finding::RuleId;
 use crate::image::RuntimeConfig;

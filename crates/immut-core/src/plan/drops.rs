@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::build::id;
+use super::id;
 use super::{Action, Step};
 use crate::finding::RuleId;
 use crate::inventory::{EntryId, InodeId, Inventory, Kind, Name, Replay, beneath, replay};
@@ -275,7 +275,7 @@ impl<'a> Draft<'a> {
                         && self.can_go(id, &homes)
                         && !hides(&lowest, id.layer, &entry.path, false)
                     {
-                        self.hidden.entry(id).or_default().insert(super::build::id("hidden-entry"));
+                        self.hidden.entry(id).or_default().insert(super::id("hidden-entry"));
                         more.push(id);
                     }
                 }

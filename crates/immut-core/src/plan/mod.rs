@@ -12,6 +12,7 @@ mod keeping;
 mod needs;
 mod reach;
 mod removed;
+mod user;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -275,6 +276,11 @@ impl SettledPlan {
     pub fn plan(&self) -> &Plan {
         &self.0
     }
+}
+
+/// A rule of the built-in catalog that plans refer to.
+fn id(rule: &str) -> RuleId {
+    rule.parse().expect("rule ids in code are valid")
 }
 
 #[cfg(test)]

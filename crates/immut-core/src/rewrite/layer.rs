@@ -11,10 +11,10 @@ use super::fates::{Added, Fate, Fates, What};
 use super::{Error, NewLayer, config};
 use crate::archive::{Archive, BLOCK, Head, Member, zero_blocks};
 use crate::image::{Compression, Descriptor};
+use crate::inventory::Subject;
 use crate::inventory::{EntryId, decoder};
 use crate::path::RootPath;
 use crate::progress::{Event, Progress, Task};
-use crate::rules::Subject;
 use crate::store::{Layout, Source};
 
 /// Everything a layer's rewrite looks at.

@@ -15,11 +15,11 @@ use fates::Fates;
 
 use crate::archive;
 use crate::image::{Descriptor, Manifest, RawManifest, RuntimeConfig};
+use crate::inventory::Subject;
 use crate::name::Digest;
 use crate::parallel::in_parallel;
 use crate::plan::SettledPlan;
 use crate::progress::Progress;
-use crate::rules::Subject;
 use crate::store::{self, Layout};
 
 /// Why a layer could not be written anew.

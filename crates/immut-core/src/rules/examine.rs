@@ -1,21 +1,9 @@
 //! From an inventory and a config to findings.
 
-use super::{Catalog, Matcher, Rule, files};
-use crate::finding::{Evidence, Finding, Remedy, Subject as FindingSubject};
-use crate::image::{Manifest, RuntimeConfig};
-use crate::inventory::{EntryId, Inventory, Kind};
+use super::{Catalog, Matcher, Rule, files, subject_of};
+use crate::finding::{Evidence, Finding, Subject as FindingSubject};
+use crate::inventory::{EntryId, Inventory, Kind, Subject};
 use crate::user;
-
-/// An image as rules and plans look at it.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    /// Its manifest.
-    pub manifest: &'a Manifest,
-    /// Its config.
-    pub config: &'a RuntimeConfig,
-    /// Its files.
-    pub inventory: &'a Inventory,
-}
 
 /// All findings of a catalog, in a stable order: by rule, then by subject.
 pub fn examine(catalog: &Catalog, subject: &Subject<'_>) -> Vec<Finding> {
@@ -33,17 +21,6 @@ fn of_rule(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec<Finding
         Matcher::FileCapability => capabilities(rule, subject.inventory),
         Matcher::RootUser | Matcher::NamedUser | Matcher::UnknownUser => user(rule, subject),
         Matcher::Consequence => Vec::new(),
-    }
-}
-
-/// Whether an entry is in the merged view or hidden, as a finding's subject. A hidden name of a
-/// file that is visible by another name counts through that one.
-pub(super) fn subject_of(inventory: &Inventory, id: EntryId) -> FindingSubject {
-    let path = inventory.entry(id).path.clone();
-    if inventory.is_hidden(id) {
-        FindingSubject::Hidden { layer: id.layer as usize, path }
-    } else {
-        FindingSubject::File(path)
     }
 }
 
@@ -99,9 +76,4 @@ fn user(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
     let shown =
         if written.is_empty() { "empty, which is root".to_owned() } else { format!("{written:?}") };
     vec![finding(rule, FindingSubject::Config("/config/User"), Evidence::Config(shown))]
-}
-
-/// A finding that states a fact and suggests nothing.
-pub(super) fn without_remedy(finding: Finding) -> Finding {
-    Finding { remedy: Remedy::None, ..finding }
 }

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use globset::GlobSet;
 
 use super::catalog::{self, Executables};
-use super::examine::{subject_of, without_remedy};
-use super::{Catalog, Rule, Subject, places};
-use crate::finding::{Evidence, Finding, Subject as FindingSubject};
-use crate::inventory::{Content, EntryId, Inventory, Kind};
+use super::{Catalog, Rule, places, subject_of};
+use crate::finding::{Evidence, Finding, Remedy, Subject as FindingSubject};
+use crate::inventory::{Content, EntryId, Inventory, Kind, Subject};
 use crate::name::Digest;
 use crate::path::RootPath;
 
@@ -34,9 +33,10 @@ pub(super) fn find(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec
     places::find(rule, inventory, &search, &mut hits);
     hits.follow_links(inventory);
     suspects.retain(|path, (id, _)| !hits.found.contains_key(id) && !hits.names.contains_key(path));
-    let suspects = suspects
-        .into_values()
-        .map(|(id, evidence)| without_remedy(finding(rule, inventory, id, evidence)));
+    let suspects = suspects.into_values().map(|(id, evidence)| Finding {
+        remedy: Remedy::None,
+        ..finding(rule, inventory, id, evidence)
+    });
     hits.findings(rule, inventory).into_iter().chain(suspects).collect()
 }
 

@@ -13,6 +13,20 @@ mod places;
 mod profile;
 
 pub use catalog::{Catalog, Error, Executables, Matcher, Places, Rule, Signature};
-pub use examine::{Subject, examine};
+pub use examine::examine;
 pub(crate) use files::SMALLEST_IDENTITY;
 pub use profile::{Keep, Profile};
+
+use crate::finding::Subject as FindingSubject;
+use crate::inventory::{EntryId, Inventory};
+
+/// Whether an entry is in the merged view or hidden, as a finding's subject. A hidden name of a
+/// file that is visible by another name counts through that one.
+fn subject_of(inventory: &Inventory, id: EntryId) -> FindingSubject {
+    let path = inventory.entry(id).path.clone();
+    if inventory.is_hidden(id) {
+        FindingSubject::Hidden { layer: id.layer as usize, path }
+    } else {
+        FindingSubject::File(path)
+    }
+}

@@ -1,0 +1,51 @@
+//! Who the container will run as.
+
+use std::collections::BTreeSet;
+
+use super::{Action, Choices, Step, id};
+use crate::finding::RuleId;
+use crate::image::RuntimeConfig;
+use crate::inventory::Subject;
+use crate::user::{self, Accounts, NONROOT, UserId};
+
+/// Who the container will run as.
+pub(super) struct PlannedUser {
+    /// The config's new value, if it changes, and the rule for that.
+    pub(super) change: Option<(UserId, RuleId)>,
+    /// Who that is in numbers; none for a name that the image does not know.
+    pub(super) id: Option<UserId>,
+}
+
+impl PlannedUser {
+    pub(super) fn step(&self, config: &RuntimeConfig) -> Option<Step> {
+        let (to, rule) = self.change.as_ref()?;
+        let action = Action::SetUser { from: config.user().to_owned(), to: to.to_string() };
+        Some(Step { action, because: BTreeSet::from([rule.clone()]) })
+    }
+}
+
+pub(super) fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
+    let written = subject.config.user();
+    let kind = Accounts::of(subject.inventory).kind(written);
+    let kept = |rule: &str| choices.profile.keeps_rule(&id(rule));
+    if let Some(user) = choices.user {
+        let rule = if kind == user::Kind::Root { id("root-user") } else { id("chosen-start") };
+        let change = (user.to_string() != written).then_some((user, rule));
+        return PlannedUser { change, id: Some(user) };
+    }
+    let root = UserId { uid: 0, gid: None };
+    match kind {
+        user::Kind::Root if kept("root-user") => PlannedUser { change: None, id: Some(root) },
+        user::Kind::Root => {
+            PlannedUser { change: Some((NONROOT, id("root-user"))), id: Some(NONROOT) }
+        }
+        user::Kind::Numeric(user) => PlannedUser { change: None, id: Some(user) },
+        user::Kind::Named(user) if kept("named-user") => {
+            PlannedUser { change: None, id: Some(user) }
+        }
+        user::Kind::Named(user) => {
+            PlannedUser { change: Some((user, id("named-user"))), id: Some(user) }
+        }
+        user::Kind::Unknown => PlannedUser { change: None, id: None },
+    }
+}
