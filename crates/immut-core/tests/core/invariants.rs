@@ -43,7 +43,6 @@ const EDGES: [(&str, &[&str]); 15] = [
             "path",
             "plan",
             "progress",
-            "rules",
             "store",
         ],
     ),
