@@ -34,17 +34,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("plan", &["finding", "image", "inventory", "name", "path", "rules", "user"]),
     (
         "rewrite",
-        &[
-            "archive",
-            "image",
-            "inventory",
-            "name",
-            "parallel",
-            "path",
-            "plan",
-            "progress",
-            "store",
-        ],
+        &["archive", "image", "inventory", "name", "parallel", "path", "plan", "progress", "store"],
     ),
     ("receipt", &["finding", "name", "path", "plan"]),
     ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
