@@ -179,15 +179,18 @@ struct Tee<'a> {
 
 impl Read for Tee<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        // Taken out first: after an error, of the reader or of the disk, nothing is kept.
+        let scratch = self.scratch.take();
         let count = self.inner.read(buffer)?;
-        if count > 0 {
-            if let Some(scratch) = &mut self.scratch {
-                scratch.write_all(&buffer[..count])?;
-            }
-        } else if !buffer.is_empty()
-            && let Some(scratch) = self.scratch.take()
-        {
+        let Some(mut scratch) = scratch else { return Ok(count) };
+        if count == 0 {
             self.stage.keep(scratch, &self.digest).map_err(io::Error::other)?;
+        } else {
+            scratch.write_all(&buffer[..count])?;
+            self.scratch = Some(scratch);
         }
         Ok(count)
     }

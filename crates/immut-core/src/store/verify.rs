@@ -21,17 +21,33 @@ use crate::name::Digest;
 #[derive(Debug)]
 pub struct Verified<R> {
     inner: R,
-    hasher: Option<Sha256>,
+    hasher: Sha256,
     seen: u64,
     blob: Descriptor,
     place: String,
+    state: State,
+}
+
+/// Whether the end was seen. A reader that failed keeps failing: one that ended after its failure
+/// would pass for whole.
+#[derive(Debug)]
+enum State {
+    Reading,
+    Whole,
+    Wrong(String),
 }
 
 impl<R: Read> Verified<R> {
     /// Checks `inner` against `blob`; `place` says in messages whose bytes they are.
     pub fn new(inner: R, blob: &Descriptor, place: impl Into<String>) -> Self {
-        let hasher = Some(Sha256::new());
-        Self { inner, hasher, seen: 0, blob: blob.clone(), place: place.into() }
+        let (hasher, place) = (Sha256::new(), place.into());
+        Self { inner, hasher, seen: 0, blob: blob.clone(), place, state: State::Reading }
+    }
+
+    /// Fails now and from now on.
+    fn wrong(&mut self, reason: String) -> io::Error {
+        self.state = State::Wrong(reason.clone());
+        self.corrupt(reason)
     }
 
     fn corrupt(&self, reason: String) -> io::Error {
@@ -40,22 +56,25 @@ impl<R: Read> Verified<R> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let Some(hasher) = self.hasher.take() else { return Ok(()) };
         if self.seen != self.blob.size {
-            return Err(self.corrupt(format!("{} bytes instead of {}", self.seen, self.blob.size)));
+            return Err(self.wrong(format!("{} bytes instead of {}", self.seen, self.blob.size)));
         }
-        let found = Digest::finish(hasher);
+        let found = Digest::finish(std::mem::take(&mut self.hasher));
         if found != self.blob.digest {
-            return Err(self.corrupt(format!("its digest is {found}")));
+            return Err(self.wrong(format!("its digest is {found}")));
         }
+        self.state = State::Whole;
         Ok(())
     }
 }
 
 impl<R: Read> Read for Verified<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
+        match &self.state {
+            State::Wrong(reason) => return Err(self.corrupt(reason.clone())),
+            State::Whole => return Ok(0),
+            State::Reading if buffer.is_empty() => return Ok(0),
+            State::Reading => {}
         }
         let count = self.inner.read(buffer)?;
         if count == 0 {
@@ -64,11 +83,9 @@ impl<R: Read> Read for Verified<R> {
         }
         self.seen += count as u64;
         if self.seen > self.blob.size {
-            return Err(self.corrupt(format!("more than the {} bytes announced", self.blob.size)));
+            return Err(self.wrong(format!("more than the {} bytes announced", self.blob.size)));
         }
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&buffer[..count]);
-        }
+        self.hasher.update(&buffer[..count]);
         Ok(count)
     }
 }
@@ -90,6 +107,17 @@ mod tests {
         for wrong in [&b"hell"[..], b"hello!", b"jello", b""] {
             let error = read(wrong, &blob).expect_err("differs");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_failed_keeps_failing() {
+        for wrong in [&b"jello"[..], b"hell", b"hello!"] {
+            let blob = Descriptor::of("x", b"hello");
+            let mut reader = Verified::new(wrong, &blob, "a test");
+            let mut buffer = [0; 16];
+            while reader.read(&mut buffer).is_ok_and(|count| count > 0) {}
+            assert!(reader.read(&mut buffer).is_err(), "{wrong:?}");
         }
     }
 
