@@ -8,6 +8,7 @@ mod archives;
 mod indexes;
 mod interrupts;
 mod keys;
+mod killed;
 mod layouts;
 mod order;
 mod output;
