@@ -186,9 +186,12 @@ impl Moment {
     fn words(self, whole: Duration) -> String {
         match self {
             Self::After(pause) => {
-                let quarter = pause.as_millis() * 4 / whole.as_millis().max(1);
-                let words = ["first", "second", "third", "last"].get(quarter as usize);
-                words.map_or("after a run's time".into(), |words| format!("in the {words} quarter"))
+                let quarter = pause.as_millis() * 4 / whole.as_millis().max(1) + 1;
+                if quarter > 4 {
+                    "later than a whole run takes".into()
+                } else {
+                    format!("in quarter {quarter}")
+                }
             }
             Self::Draft => "as its draft appeared".into(),
             Self::Place => "as its place changed".into(),
@@ -213,7 +216,7 @@ impl Moment {
         match (self, scene.kind) {
             (Self::Draft, Kind::Registry) => scene.registry.count("PUT", "/blobs/") > 0,
             (Self::Draft, _) => drafts,
-            (_, Kind::Registry) => scene.registry.count("PUT", "/manifests/") > 0,
+            (_, Kind::Registry) => scene.registry.count("PUT", "/manifests/v1") > 0,
             (_, Kind::NewLayout | Kind::NewArchive) => scene.to().join("out").exists(),
             (_, Kind::OldLayout | Kind::OldArchive) => drafts && files(&scene.to()) != scene.before,
         }
