@@ -1,5 +1,6 @@
 //! Requests to one repository: logged in, redirected, tried again; and what documents they bring.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,9 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName
 use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::auth::{Auth, Scopes};
+use super::error::Account;
 use super::feed::Feed;
+use super::session::Manner;
 use super::transport::{Transport, text};
 use super::{Error, RegistryOptions, retry};
 use crate::image::{RawManifest, media_type};
@@ -22,6 +25,8 @@ pub(super) struct Client {
     auth: Auth,
     /// The first pause before something is tried again.
     pub(super) backoff: Duration,
+    /// How the registry takes blobs, as far as it has refused another way.
+    manner: Mutex<Manner>,
 }
 
 /// One request, which may be sent several times.
@@ -39,8 +44,8 @@ pub(super) struct Call {
 #[derive(Debug)]
 enum Payload {
     Bytes(Bytes),
-    /// Content that comes once; how much of it, in bytes.
-    Feed(Feed, u64),
+    /// Content that comes once: from that byte up to that byte.
+    Feed(Feed, u64, u64),
 }
 
 impl Call {
@@ -62,8 +67,8 @@ impl Call {
         self
     }
 
-    pub(super) fn feed(mut self, feed: Feed, size: u64) -> Self {
-        self.payload = Payload::Feed(feed, size);
+    pub(super) fn feed(mut self, feed: &Feed, at: u64, end: u64) -> Self {
+        self.payload = Payload::Feed(feed.clone(), at, end);
         self
     }
 
@@ -75,7 +80,7 @@ impl Call {
     fn repeats(&self) -> bool {
         match &self.payload {
             Payload::Bytes(_) => true,
-            Payload::Feed(feed, _) => feed.rewinds(),
+            Payload::Feed(feed, at, _) => feed.reaches(*at),
         }
     }
 }
@@ -91,7 +96,16 @@ impl Client {
     pub(super) fn new(repository: &Repository, options: &RegistryOptions) -> Result<Self, Error> {
         let transport = Transport::new(&repository.host, options)?;
         let auth = Auth::new(repository, &options.environment);
-        Ok(Self { repository: repository.clone(), transport, auth, backoff: options.backoff })
+        let (repository, backoff) = (repository.clone(), options.backoff);
+        Ok(Self { repository, transport, auth, backoff, manner: Mutex::new(Manner::Stream) })
+    }
+
+    pub(super) fn manner(&self) -> Manner {
+        *self.manner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn take_as(&self, manner: Manner) {
+        *self.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
     }
 
     /// The address of something in this repository, such as `["blobs", "sha256:..."]`.
@@ -136,7 +150,7 @@ impl Client {
         match response.status() {
             status if status.is_success() => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.transport.refused(step, response).await),
+            _ => Err(self.refused(step, response).await),
         }
     }
 
@@ -151,11 +165,45 @@ impl Client {
         let call = Call::new(step, Method::PUT, url, self.to_push())
             .header(CONTENT_TYPE, &manifest.media_type)
             .bytes(Bytes::from(manifest.bytes.clone()));
-        let response = self.succeed(&call).await?;
+        let response = match self.succeed(&call).await {
+            Ok(response) => response,
+            Err(refused) => {
+                self.already_tagged(reference, manifest, refused).await?;
+                return Ok(false);
+            }
+        };
         if let Some(announced) = text(response.headers(), "docker-content-digest") {
             self.same_digest(&Digest::of(&manifest.bytes), announced)?;
         }
         Ok(response.headers().contains_key("oci-subject"))
+    }
+
+    /// Whether a tag that was refused names the manifest already, in a repository whose tags do not
+    /// move; else the refusal.
+    async fn already_tagged(
+        &self,
+        tag: &str,
+        manifest: &RawManifest,
+        refused: Error,
+    ) -> Result<(), store::Error> {
+        let Error::Refused { registry, status: status @ (400 | 403 | 409 | 412), said, .. } =
+            &refused
+        else {
+            return Err(refused.into());
+        };
+        if tag.contains(':') {
+            return Err(refused.into());
+        }
+        let Ok(Some(there)) = self.manifest(tag).await else { return Err(refused.into()) };
+        let now = there.descriptor().digest;
+        if now == Digest::of(&manifest.bytes) {
+            return Ok(());
+        }
+        if *status == 403 && !super::error::speaks_of_a_rule(said) {
+            return Err(refused.into());
+        }
+        let (registry, tag, said) = (registry.clone(), tag.to_owned(), said.clone());
+        Err(Error::Immutable { registry, tag, now, status: *status, said }.into())
     }
 
     /// Fails when what should be a digest is another SHA-256 than the content's.
@@ -183,7 +231,7 @@ impl Client {
             match response.status() {
                 StatusCode::NOT_FOUND => return Ok(None),
                 status if !status.is_success() => {
-                    return Err(self.transport.refused(&call.step, response).await);
+                    return Err(self.refused(&call.step, response).await);
                 }
                 _ => {}
             }
@@ -200,14 +248,14 @@ impl Client {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.transport.refused(&call.step, response).await)
+        Err(self.refused(&call.step, response).await)
     }
 
     /// Sends a call until its answer is one that will not pass.
     pub(super) async fn send(&self, call: &Call) -> Result<Response, Error> {
         match &call.payload {
             Payload::Bytes(_) => self.retrying(|| self.attempt(call)).await,
-            // What is there already would be doubled: the whole session has to start anew.
+            // What is there already would be doubled: the session has to be asked first.
             Payload::Feed(..) => self.attempt(call).await,
         }
     }
@@ -222,7 +270,9 @@ impl Client {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            let Some(pause) = retry::pause(&error, self.backoff, tried) else { return Err(error) };
+            let Some(pause) = retry::pause(&error, self.backoff, tried) else {
+                return Err(error.after_tries(tried + 1));
+            };
             tracing::debug!(%error, ?pause, "try again");
             tokio::time::sleep(pause).await;
             tried += 1;
@@ -237,33 +287,44 @@ impl Client {
         } else {
             None
         };
-        let mut response = self.follow(call, authorization).await?;
-        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
-        if unauthorized && own && self.transport.owns(response.url()) && call.repeats() {
-            let headers = response.headers();
-            let known = self.auth.challenged(&self.transport, &call.step, headers, &call.scopes)?;
-            if known
-                && let Some(fresh) =
-                    self.auth.header(&self.transport, &call.step, &call.scopes).await?
-            {
-                response = self.follow(call, Some(fresh)).await?;
+        let mut response = self.follow(call, authorization.as_ref()).await?;
+        let unauthorized = |response: &Response| response.status() == StatusCode::UNAUTHORIZED;
+        if unauthorized(&response) && own && self.transport.owns(response.url()) {
+            let (headers, sent) = (response.headers(), authorization.as_ref());
+            self.auth.challenged(&self.transport, &call.step, headers, &call.scopes, sent)?;
+            let fresh = self.auth.header(&self.transport, &call.step, &call.scopes).await?;
+            if fresh.is_some() && call.repeats() {
+                response = self.follow(call, fresh.as_ref()).await?;
             }
         }
-        if super::error::is_transient(response.status().as_u16()) {
-            return Err(self.transport.refused(&call.step, response).await);
+        if unauthorized(&response) || super::error::is_transient(response.status().as_u16()) {
+            return Err(self.refused(&call.step, response).await);
         }
         Ok(response)
+    }
+
+    /// The error that an answer other than success stands for.
+    pub(super) async fn refused(&self, step: &str, response: Response) -> Error {
+        let other = (!self.transport.owns(response.url()))
+            .then(|| response.url().host_str().map(str::to_owned))
+            .flatten();
+        let account = other.as_ref().map_or_else(|| self.auth.account(), |_| Account::Elsewhere);
+        let mut error = self.transport.refused(step, response, account).await;
+        if let (Error::Refused { registry, .. }, Some(host)) = (&mut error, other) {
+            *registry = format!("{host}, where {registry} leads,");
+        }
+        error
     }
 
     /// Sends a call and follows where it leads; the authorization goes to the registry only.
     async fn follow(
         &self,
         call: &Call,
-        authorization: Option<HeaderValue>,
+        authorization: Option<&HeaderValue>,
     ) -> Result<Response, Error> {
         let mut url = call.url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let own = authorization.as_ref().filter(|_| self.transport.owns(&url));
+            let own = authorization.filter(|_| self.transport.owns(&url));
             let response = self.once(call, url, own).await?;
             let next = text(response.headers(), "location")
                 .filter(|_| response.status().is_redirection() && call.is_read());
@@ -294,9 +355,9 @@ impl Client {
                 let request = request.header("content-length", bytes.len()).body(bytes.clone());
                 self.transport.send_long(&call.step, request, || 0).await
             }
-            Payload::Feed(feed, size) => {
-                let body = Body::wrap_stream(feed.stream());
-                let request = request.header("content-length", *size).body(body);
+            Payload::Feed(feed, at, end) => {
+                let body = Body::wrap_stream(feed.stream(*at, *end));
+                let request = request.header("content-length", end - at).body(body);
                 self.transport.send_long(&call.step, request, || feed.taken()).await
             }
         }
