@@ -1,11 +1,17 @@
 //! The registry store against an in-process registry, a second client and the real program.
 
 mod auth;
+mod downloads;
 mod faults;
+mod habits;
+mod messages;
 mod peers;
 mod referrers;
 mod roundtrip;
 mod runtimes;
+mod tags;
+mod tokens;
+mod uploads;
 
 use std::time::Duration;
 
@@ -41,6 +47,14 @@ fn logged_in(there: &testkit::Registry, entry: &str) -> (TempDir, RegistryOption
     std::fs::write(folder.path().join("config.json"), config).expect("written");
     let environment = [("DOCKER_CONFIG", folder.path())].into_iter().collect();
     (folder, RegistryOptions { environment, ..quick() })
+}
+
+/// The test user's client for `demo/app`.
+fn login(there: &testkit::Registry, entry: &str) -> Registry {
+    // The folder goes when this ends: what is in it is read when it is first needed.
+    let (folder, options) = logged_in(there, entry);
+    drop(folder.keep());
+    Registry::connect(&repository(there, "demo/app"), &options).expect("a client")
 }
 
 /// `me:secret`.

@@ -39,6 +39,8 @@ pub(super) struct Call {
     headers: HeaderMap,
     payload: Payload,
     scopes: Scopes,
+    /// Whether a redirect to another host is an answer, and not a way.
+    stays: bool,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,14 @@ enum Payload {
 impl Call {
     pub(super) fn new(step: impl Into<String>, method: Method, url: Url, scopes: Scopes) -> Self {
         let payload = Payload::Bytes(Bytes::new());
-        Self { step: step.into(), method, url, headers: HeaderMap::new(), payload, scopes }
+        let (step, headers) = (step.into(), HeaderMap::new());
+        Self { step, method, url, headers, payload, scopes, stays: false }
+    }
+
+    /// Does not follow a redirect to another host.
+    pub(super) fn staying(mut self) -> Self {
+        self.stays = true;
+        self
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
@@ -288,8 +297,8 @@ impl Client {
             None
         };
         let mut response = self.follow(call, authorization.as_ref()).await?;
-        let unauthorized = |response: &Response| response.status() == StatusCode::UNAUTHORIZED;
-        if unauthorized(&response) && own && self.transport.owns(response.url()) {
+        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+        if unauthorized && own && self.transport.owns(response.url()) {
             let (headers, sent) = (response.headers(), authorization.as_ref());
             self.auth.challenged(&self.transport, &call.step, headers, &call.scopes, sent)?;
             let fresh = self.auth.header(&self.transport, &call.step, &call.scopes).await?;
@@ -297,10 +306,15 @@ impl Client {
                 response = self.follow(call, fresh.as_ref()).await?;
             }
         }
-        if unauthorized(&response) || super::error::is_transient(response.status().as_u16()) {
-            return Err(self.refused(&call.step, response).await);
+        let elsewhere = !self.transport.owns(response.url());
+        match response.status().as_u16() {
+            401 => Err(self.refused(&call.step, response).await),
+            403 if elsewhere => Err(self.refused(&call.step, response).await),
+            status if super::error::is_transient(status) => {
+                Err(self.refused(&call.step, response).await)
+            }
+            _ => Ok(response),
         }
-        Ok(response)
     }
 
     /// The error that an answer other than success stands for.
@@ -331,6 +345,9 @@ impl Client {
             match next {
                 Some(location) => {
                     url = self.transport.target(&call.step, response.url(), location)?;
+                    if call.stays && !self.transport.owns(&url) {
+                        return Ok(response);
+                    }
                 }
                 None => return Ok(response),
             }

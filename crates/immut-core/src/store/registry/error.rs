@@ -200,6 +200,8 @@ impl Error {
     /// Whether the same request may well succeed a little later.
     pub(super) fn may_pass(&self) -> bool {
         match self {
+            // An address on a storage host holds for a while: the registry gives another one.
+            Self::Refused { status: 401 | 403, account: Account::Elsewhere, .. } => true,
             Self::Refused { status, .. } => is_transient(*status),
             _ => self.is_break(),
         }

@@ -189,7 +189,7 @@ impl Drop for Registry {
                 client.abandon(session).await;
             }
         };
-        self.runtime.run(tokio::time::timeout(LONGEST_FAREWELL, give));
+        self.runtime.run(async { drop(tokio::time::timeout(LONGEST_FAREWELL, give).await) });
     }
 }
 

@@ -195,7 +195,7 @@ fn received(headers: &HeaderMap) -> Option<u64> {
 
 const OCTETS: &str = "application/octet-stream";
 /// GHCR takes no larger chunk.
-const LARGEST_CHUNK: u64 = 4 << 20;
+pub(super) const LARGEST_CHUNK: u64 = 4 << 20;
 /// Below the 1 MiB that nginx takes where nobody has set a limit.
 const SMALLEST_CHUNK: u64 = 256 << 10;
 

@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::blocking::wait;
 use super::client::Client;
 use super::feed::{Feed, PIECE};
-use super::session::{Manner, Session};
+use super::session::{LARGEST_CHUNK, Manner, Session};
 use super::{Error, retry};
 use crate::image::Descriptor;
 use crate::store;
@@ -60,7 +60,9 @@ impl Client {
                 self.finish(blob, session, Some(feed)).await?;
                 return Ok(true);
             }
-            Manner::Stream | Manner::Whole => blob.size,
+            Manner::Stream if session.at == 0 => blob.size,
+            // To go on is to send chunks.
+            Manner::Stream | Manner::Whole => LARGEST_CHUNK.max(session.least),
             Manner::Chunks(size) => size.max(session.least),
         };
         while session.at < blob.size {
@@ -93,10 +95,11 @@ impl Client {
         };
         tracing::debug!(%error, ?pause, "go on with the upload, or start it again");
         tokio::time::sleep(pause).await;
-        match self.progress(&session).await {
-            Ok(Some(reached)) if other.is_none() && reached.at > 0 && feed.reaches(reached.at) => {
-                return Ok(reached);
-            }
+        // A session that is not where it said it is cannot be believed again.
+        let asks = other.is_none() && status != 416;
+        let reached = if asks { self.progress(&session).await } else { Ok(None) };
+        match reached {
+            Ok(Some(reached)) if reached.at > 0 && feed.reaches(reached.at) => return Ok(reached),
             Err(refused) if matches!(refused.status(), Some(401 | 403)) => return Err(refused),
             _ => self.abandon(session).await,
         }
