@@ -12,3 +12,4 @@ mod order;
 mod output;
 mod redis;
 mod refusals;
+mod tls;

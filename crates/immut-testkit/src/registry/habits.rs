@@ -33,12 +33,12 @@ pub fn ghcr(website: &str) -> Options {
 }
 
 /// Amazon's: passwords, repositories that have to be made, tags that may be told not to move, and
-/// sessions that do not say how far they are.
+/// sessions that say only how far they were after their first chunk.
 pub fn ecr(storage: &str) -> Options {
     Options {
         auth: Auth::Basic,
         uploads: Uploads { stale_range: true, ..Uploads::default() },
-        referrers: Referrers::Status(405),
+        referrers: Referrers::Native,
         immutable: Some(Rule {
             status: 400,
             code: "TAG_INVALID",
@@ -78,7 +78,7 @@ pub fn gar() -> Options {
     }
 }
 
-/// Harbor: a token service of its own, rules for tags, referrers.
+/// Harbor: a token service of its own, rules for tags, referrers, and beneath it [`docker_registry`].
 pub fn harbor() -> Options {
     Options {
         auth: BEARER,
@@ -94,18 +94,18 @@ pub fn harbor() -> Options {
     }
 }
 
-/// Quay: a token service beneath `/v2/`, tags that may be told not to move.
+/// Quay: a token service beneath `/v2/`, tags that may be told not to move, referrers.
 pub fn quay() -> Options {
     Options {
         auth: BEARER,
         tokens: TokenService { path: "/v2/auth", ..TokenService::default() },
-        referrers: Referrers::Status(405),
+        referrers: Referrers::Native,
         immutable: Some(Rule { status: 409, code: "TAG_IMMUTABLE", message: "tag is immutable" }),
         ..Options::default()
     }
 }
 
-/// The distribution project's registry 2: no referrers, no going on with an upload.
+/// The distribution project's registry 2: no referrers, no going on with an upload that broke.
 pub fn docker_registry() -> Options {
     let uploads = Uploads { sessions: Sessions::Absolute, ..docker_uploads() };
     Options { uploads, ..Options::default() }

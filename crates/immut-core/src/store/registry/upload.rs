@@ -83,8 +83,13 @@ impl Client {
     ) -> Result<Session, Error> {
         let status = error.status().unwrap_or_default();
         let other = self.manner().after(status).filter(|_| session.at == 0);
-        // The token died, or the session: once more may help.
-        let lost = matches!(status, 401 | 404 | 416) && tried < 2;
+        // Once more may help when the token died while the bytes were sent, or the session did.
+        let lost = match status {
+            401 => !feed.reaches(session.at),
+            404 | 416 => true,
+            _ => false,
+        };
+        let lost = lost && tried < 2;
         let pause = match (other, lost) {
             (None, false) => retry::pause(&error, self.backoff, tried),
             _ => Some(Duration::ZERO),
