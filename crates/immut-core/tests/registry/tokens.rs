@@ -26,6 +26,7 @@ fn tokens_are_taken_as_they_are_given() {
         TokenService { expires_in: Some(i64::MAX), ..usual() },
         TokenService { field: Some("access_token"), ..usual() },
         TokenService { path: "/service/token", ..usual() },
+        TokenService { bare: true, ..usual() },
     ] {
         let there = gives(tokens.clone());
         let registry = login(&there, PASSWORD);

@@ -41,7 +41,11 @@ pub(super) fn refusal(
             let (repository, action) = needs(request).swap_remove(0);
             let scope = format!("repository:{repository}:{action}");
             let realm = format!("http://{host}{}", options.tokens.path);
-            let challenge = format!("Bearer realm=\"{realm}\",service=\"test\",scope=\"{scope}\"");
+            let what = match options.tokens.bare {
+                true => String::new(),
+                false => format!(",service=\"test\",scope=\"{scope}\""),
+            };
+            let challenge = format!("Bearer realm=\"{realm}\"{what}");
             (tokens.allow(sent, &needs(request)), challenge)
         }
     };

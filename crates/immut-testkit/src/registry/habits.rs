@@ -67,11 +67,11 @@ pub fn acr(storage: &str) -> Options {
     }
 }
 
-/// Google's: sessions beside `/v2/`.
+/// Google's: a challenge that names nothing but where, sessions beside `/v2/`.
 pub fn gar() -> Options {
     Options {
         auth: BEARER,
-        tokens: TokenService { path: "/v2/token", ..TokenService::default() },
+        tokens: TokenService { path: "/v2/token", bare: true, ..TokenService::default() },
         uploads: Uploads { sessions: Sessions::OtherPath, ..Uploads::default() },
         referrers: Referrers::Native,
         ..Options::default()

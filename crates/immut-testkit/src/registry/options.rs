@@ -58,11 +58,13 @@ pub struct TokenService {
     pub expires_in: Option<i64>,
     /// Whether tokens are good for pulling only, whatever was asked for.
     pub pull_only: bool,
+    /// Whether the challenge names only where it is, not for what.
+    pub bare: bool,
 }
 
 impl Default for TokenService {
     fn default() -> Self {
-        Self { path: "/token", field: None, expires_in: Some(300), pull_only: false }
+        Self { path: "/token", field: None, expires_in: Some(300), pull_only: false, bare: false }
     }
 }
 

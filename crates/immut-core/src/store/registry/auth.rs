@@ -243,6 +243,9 @@ mod tests {
         let (realm, service, scope) = bearer(hub).expect("a challenge");
         assert_eq!((realm.as_str(), service.as_deref()), ("https://auth.example/token", Some("r")));
         assert_eq!(scope.as_deref(), Some("repository:a/b:pull,push"));
+        let (_, service, scope) =
+            bearer("Bearer realm=\"https://a/b\",service=gcr.io").expect("one");
+        assert_eq!((service.as_deref(), scope), (Some("gcr.io"), None));
         assert_eq!(challenges("BASIC realm=\"a, b\""), [Challenge::Basic]);
         for text in
             ["Bearer", "Bearer realm=\"nowhere\"", "Bearer realm=\"file:///x\"", "\"", "Negotiate"]
