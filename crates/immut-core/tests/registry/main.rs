@@ -31,7 +31,7 @@ fn repository(there: &testkit::Registry, path: &str) -> Repository {
 fn quick() -> RegistryOptions {
     RegistryOptions {
         environment: Environment::default(),
-        backoff: Duration::from_millis(20),
+        backoff: Duration::from_millis(5),
         ..RegistryOptions::default()
     }
 }
@@ -67,13 +67,16 @@ fn blob(content: &[u8]) -> Descriptor {
 /// Bytes that no two blobs share.
 fn content(size: usize) -> Vec<u8> {
     let mut state = u32::try_from(size).unwrap_or(1) | 1;
-    let mut next = || {
+    let next = || {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        state.to_le_bytes()[0]
+        state.to_le_bytes()
     };
-    (0..size).map(|_| next()).collect()
+    let mut content =
+        std::iter::repeat_with(next).take(size.div_ceil(4)).collect::<Vec<_>>().concat();
+    content.truncate(size);
+    content
 }
 
 fn put(registry: &Registry, content: &[u8]) -> Result<Descriptor, Error> {

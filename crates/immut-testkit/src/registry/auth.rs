@@ -18,7 +18,7 @@ struct Token {
 
 /// What a request needs: `(repository, action)`.
 fn needs(request: &Request) -> Vec<(String, &'static str)> {
-    let path = request.path().trim_start_matches("/v2/");
+    let path = request.route();
     let end = ["/manifests/", "/blobs/", "/referrers/"].iter().find_map(|kind| path.find(kind));
     let repository = path[..end.unwrap_or(path.len())].to_owned();
     let reads = ["GET", "HEAD"].contains(&request.method.as_str());
@@ -41,10 +41,8 @@ pub(super) fn refusal(
             let (repository, action) = needs(request).swap_remove(0);
             let scope = format!("repository:{repository}:{action}");
             let realm = format!("http://{host}{}", options.tokens.path);
-            let what = match options.tokens.bare {
-                true => String::new(),
-                false => format!(",service=\"test\",scope=\"{scope}\""),
-            };
+            let what = format!(",service=\"test\",scope=\"{scope}\"");
+            let what = if options.tokens.bare { "" } else { &what };
             let challenge = format!("Bearer realm=\"{realm}\"{what}");
             (tokens.allow(sent, &needs(request)), challenge)
         }

@@ -51,6 +51,12 @@ impl Request {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
+    /// The path beneath `/v2/`, or beneath where [`super::Sessions::OtherPath`] lies.
+    pub(super) fn route(&self) -> &str {
+        let path = self.path();
+        ["/v2/", "/elsewhere/"].iter().find_map(|root| path.strip_prefix(root)).unwrap_or(path)
+    }
+
     pub(super) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// What kind of registry it is; one that behaves well if nothing else is said.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 pub struct Options {
     /// Who may do what.
     pub auth: Auth,
@@ -70,6 +71,7 @@ impl Default for TokenService {
 
 /// How blobs are taken.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 pub struct Uploads {
     /// Where sessions lie.
     pub sessions: Sessions,

@@ -49,9 +49,7 @@ pub(super) fn answer(
     host: &str,
     request: &Request,
 ) -> Response {
-    // See `Sessions::OtherPath`.
-    let path = request.path().replacen("/elsewhere/", "/v2/", 1);
-    let path = path.trim_start_matches("/v2/");
+    let path = request.route();
     let kinds = ["/blobs/uploads/", "/blobs/", "/manifests/", "/referrers/"];
     let found = kinds.iter().find_map(|kind| Some((*kind, path.split_once(kind)?)));
     let Some((kind, (name, rest))) = found else {

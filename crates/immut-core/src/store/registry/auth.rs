@@ -89,9 +89,10 @@ impl Auth {
 
     async fn basic(&self, transport: &Transport, step: &str) -> Result<Option<HeaderValue>, Error> {
         let refused = std::mem::take(&mut self.state().refused);
-        let credential = match refused {
-            true => self.another(transport, step).await?,
-            false => self.credential(transport, step).await?,
+        let credential = if refused {
+            self.another(transport, step).await?
+        } else {
+            self.credential(transport, step).await?
         };
         let Some(Credential::Password { user, password }) = credential else { return Ok(None) };
         let header = basic(&user, &password)

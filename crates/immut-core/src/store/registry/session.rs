@@ -28,21 +28,20 @@ pub(super) struct Session {
 pub(super) enum Manner {
     /// In one PATCH: what every registry is used to, since docker and podman do it.
     Stream,
-    /// In PATCHes of at most so many bytes.
+    /// In several PATCH requests of at most so many bytes.
     Chunks(u64),
     /// With the PUT that finishes the session.
     Whole,
 }
 
 impl Manner {
-    /// What is left to try when the first bytes were refused with that status.
-    pub(super) fn after(self, status: u16) -> Option<Self> {
+    /// What is left to try when the first bytes of a blob of that size were refused with that status.
+    pub(super) fn after(self, status: u16, size: u64) -> Option<Self> {
+        let below = |size| CHUNKS.into_iter().find(|chunk| *chunk < size).map(Self::Chunks);
         match (self, status) {
             (Self::Stream, 405 | 501) => Some(Self::Whole),
-            (Self::Stream, 400 | 413 | 416) => Some(Self::Chunks(LARGEST_CHUNK)),
-            (Self::Chunks(size), 413 | 416) if size > SMALLEST_CHUNK => {
-                Some(Self::Chunks(size / 4))
-            }
+            (Self::Stream, 400 | 413 | 416) => below(size),
+            (Self::Chunks(now), 413 | 416) => below(now.min(size)),
             _ => None,
         }
     }
@@ -196,8 +195,8 @@ fn received(headers: &HeaderMap) -> Option<u64> {
 const OCTETS: &str = "application/octet-stream";
 /// GHCR takes no larger chunk.
 pub(super) const LARGEST_CHUNK: u64 = 4 << 20;
-/// Below the 1 MiB that nginx takes where nobody has set a limit.
-const SMALLEST_CHUNK: u64 = 256 << 10;
+/// The sizes that are tried; nginx takes 1 MiB where nobody has set a limit.
+const CHUNKS: [u64; 3] = [LARGEST_CHUNK, 1 << 20, 256 << 10];
 
 #[cfg(test)]
 mod tests {
@@ -223,15 +222,18 @@ mod tests {
 
     #[test]
     fn chunks_get_smaller_and_end() {
-        let mut manner = Some(Manner::Stream);
-        let mut tried = Vec::new();
-        while let Some(now) = manner {
-            tried.push(now);
-            manner = now.after(413);
+        for (size, chunks) in [
+            (9 << 20, &CHUNKS[..]),
+            (4 << 20, &CHUNKS[1..]),
+            (1 << 20, &CHUNKS[2..]),
+            (256 << 10, &[]),
+        ] {
+            let tried =
+                std::iter::successors(Manner::Stream.after(413, size), |now| now.after(413, size));
+            let expected: Vec<_> = chunks.iter().copied().map(Manner::Chunks).collect();
+            assert_eq!(tried.collect::<Vec<_>>(), expected, "{size}");
         }
-        let chunks = [4 << 20, 1 << 20, 256 << 10].map(Manner::Chunks);
-        assert_eq!(tried, [&[Manner::Stream], &chunks[..]].concat());
-        assert_eq!(Manner::Stream.after(405), Some(Manner::Whole));
-        assert_eq!(Manner::Whole.after(413), None);
+        assert_eq!(Manner::Stream.after(405, 1), Some(Manner::Whole));
+        assert_eq!(Manner::Whole.after(413, 9 << 20), None);
     }
 }

@@ -82,7 +82,7 @@ impl Client {
         tried: u32,
     ) -> Result<Session, Error> {
         let status = error.status().unwrap_or_default();
-        let other = self.manner().after(status).filter(|_| session.at == 0);
+        let other = self.manner().after(status, blob.size).filter(|_| session.at == 0);
         // Once more may help when the token died while the bytes were sent, or the session did.
         let lost = match status {
             401 => !feed.reaches(session.at),
@@ -109,7 +109,7 @@ impl Client {
             _ => self.abandon(session).await,
         }
         // Where a broken request cannot be gone on with, smaller ones lose less.
-        let smaller = self.manner().after(413).filter(|_| error.is_break());
+        let smaller = self.manner().after(413, blob.size).filter(|_| error.is_break());
         if let Some(other) = other.or(smaller) {
             self.take_as(other);
         }
