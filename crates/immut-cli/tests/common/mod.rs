@@ -229,9 +229,10 @@ impl DockerRegistry {
         fs::create_dir(&folder).expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let host = port.expect("a free port").to_string();
-        let tls = tls.map(|(certificate, key)| json!({ "certificate": certificate, "key": key }));
         let mut http = json!({ "addr": host });
-        tls.into_iter().for_each(|tls| http["tls"] = tls);
+        if let Some((certificate, key)) = tls {
+            http["tls"] = json!({ "certificate": certificate, "key": key });
+        }
         let config = json!({
             "version": 0.1, "log": { "level": "error" }, "http": http,
             "storage": { "filesystem": { "rootdirectory": folder } },

@@ -4,8 +4,9 @@ use immut_core::image::Descriptor;
 use immut_core::store::registry::Error as Refusal;
 use immut_core::store::{Error, Registry, Sink, copy_blob};
 use immut_testkit::registry::{self as testkit, Auth, Fault, Options, Sessions, Uploads};
+use serde_json::json;
 
-use super::{PASSWORD, blob, connect, content, login, put, repository};
+use super::{PASSWORD, blob, connect, content, login, manifest, put, repository};
 
 const MIB: usize = 1 << 20;
 
@@ -13,7 +14,7 @@ fn takes(uploads: Uploads) -> testkit::Registry {
     testkit::Registry::with(Options { uploads, ..Options::default() })
 }
 
-/// The sizes of the PATCHes so far, in MiB, and their statuses.
+/// The sizes of the chunks so far, in MiB, and their statuses.
 fn patches(there: &testkit::Registry) -> Vec<(usize, u16)> {
     let log = there.log();
     let patches = log.iter().filter(|line| line.method == "PATCH");
@@ -206,6 +207,35 @@ fn sessions_lie_anywhere() {
     let uploads =
         |there: &testkit::Registry| there.log().into_iter().map(|line| line.authorization);
     assert_eq!(uploads(&storage).collect::<Vec<_>>(), [None, None], "PATCH and PUT, for nobody");
+}
+
+#[test]
+fn a_write_that_is_redirected_is_sent_there() {
+    let there = testkit::Registry::with(Options { auth: Auth::Basic, ..Options::default() });
+    let registry = login(&there, PASSWORD);
+    assert!(!registry.has(&blob(b"content")).expect("who we are is known"));
+    for (method, target) in [
+        ("POST", "/elsewhere/demo/app/blobs/uploads/"),
+        ("PATCH", "/elsewhere/demo/app/blobs/uploads/session-1"),
+        ("PUT", "/elsewhere/demo/app/manifests/v1"),
+    ] {
+        let location = vec![("Location", target.to_owned())];
+        let part = target.replace("/elsewhere/", "/v2/");
+        there.fail(method, part.trim_end_matches("session-1"), 1, Fault::Status(307, location));
+    }
+    let pushed = put(&registry, b"content").expect("pushed");
+    holds(&there, &pushed);
+    registry.tag("v1", &manifest(&json!({}))).expect("tagged");
+    let log = there.log();
+    let led = log.iter().filter(|line| line.target.starts_with("/elsewhere/"));
+    let led: Vec<_> = led.map(|line| (line.method.as_str(), line.status)).collect();
+    assert_eq!(led, [("POST", 202), ("PATCH", 202), ("PUT", 201)], "{log:?}");
+
+    let storage = testkit::Registry::start();
+    let location = vec![("Location", format!("http://{}/v2/", storage.host()))];
+    there.fail("PUT", "/manifests/v2", 1, Fault::Status(302, location));
+    let error = registry.tag("v2", &manifest(&json!({}))).expect_err("302 is for reading");
+    assert!(error.to_string().contains("answered 302") && storage.log().is_empty(), "{error}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Requests to one repository: logged in, redirected, tried again; and what documents they bring.
+//! Requests to one repository: logged in, redirected, tried again.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::auth::{Auth, Scopes};
@@ -13,9 +13,8 @@ use super::feed::Feed;
 use super::session::Manner;
 use super::transport::{Transport, text};
 use super::{Error, RegistryOptions, retry};
-use crate::image::{RawManifest, media_type};
-use crate::name::{Digest, Repository};
-use crate::store::{self, MAX_DOCUMENT};
+use crate::name::Repository;
+use crate::store::MAX_DOCUMENT;
 
 /// The protocol's verbs for one repository.
 #[derive(Debug)]
@@ -134,24 +133,6 @@ impl Client {
         vec![format!("repository:{}:pull,push", self.repository.path)]
     }
 
-    /// The manifest or index that a tag or digest names; none if there is no such thing.
-    pub(super) async fn manifest(
-        &self,
-        reference: &str,
-    ) -> Result<Option<RawManifest>, store::Error> {
-        let step = format!("fetch manifest {reference}");
-        let url = self.url(&["manifests", reference]);
-        let call = Call::new(step, Method::GET, url, self.to_pull()).header(ACCEPT, MANIFESTS);
-        let Some(found) = self.document(&call).await? else { return Ok(None) };
-        let digest = Digest::of(&found.bytes);
-        let announced = text(&found.headers, "docker-content-digest");
-        for expected in [Some(reference), announced].into_iter().flatten() {
-            self.same_digest(&digest, expected)?;
-        }
-        let typed = text(&found.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
-        Ok(Some(RawManifest { media_type: media_type_of(&found.bytes, typed), bytes: found.bytes }))
-    }
-
     /// Whether something is there.
     pub(super) async fn has(&self, step: &str, url: Url) -> Result<bool, Error> {
         let call = Call::new(step, Method::HEAD, url, self.to_push());
@@ -161,76 +142,6 @@ impl Client {
             StatusCode::NOT_FOUND => Ok(false),
             _ => Err(self.refused(step, response).await),
         }
-    }
-
-    /// Writes a manifest at a tag or digest; whether the registry lists it as a referrer by itself.
-    pub(super) async fn put_manifest(
-        &self,
-        reference: &str,
-        manifest: &RawManifest,
-    ) -> Result<bool, store::Error> {
-        let step = format!("push manifest {reference}");
-        let url = self.url(&["manifests", reference]);
-        let call = Call::new(step, Method::PUT, url, self.to_push())
-            .header(CONTENT_TYPE, &manifest.media_type)
-            .bytes(Bytes::from(manifest.bytes.clone()));
-        let response = match self.succeed(&call).await {
-            Ok(response) => response,
-            Err(refused) => {
-                self.already_tagged(reference, manifest, refused).await?;
-                return Ok(false);
-            }
-        };
-        if let Some(announced) = text(response.headers(), "docker-content-digest") {
-            self.same_digest(&Digest::of(&manifest.bytes), announced)?;
-        }
-        Ok(response.headers().contains_key("oci-subject"))
-    }
-
-    /// Whether a tag that was refused names the manifest already, in a repository whose tags do not
-    /// move; else the refusal.
-    async fn already_tagged(
-        &self,
-        tag: &str,
-        manifest: &RawManifest,
-        refused: Error,
-    ) -> Result<(), store::Error> {
-        let Error::Refused { registry, status: status @ (400 | 403 | 409 | 412), said, .. } =
-            &refused
-        else {
-            return Err(refused.into());
-        };
-        if tag.contains(':') {
-            return Err(refused.into());
-        }
-        let Ok(Some(there)) = self.manifest(tag).await else { return Err(refused.into()) };
-        let now = there.descriptor().digest;
-        if now == Digest::of(&manifest.bytes) {
-            return Ok(());
-        }
-        if *status == 403 && !super::error::speaks_of_a_rule(said) {
-            return Err(refused.into());
-        }
-        let (registry, tag, said) = (registry.clone(), tag.to_owned(), said.clone());
-        Err(Error::Immutable { registry, tag, now, status: *status, said }.into())
-    }
-
-    /// Fails when what should be a digest is another SHA-256 than the content's.
-    pub(super) fn same_digest(&self, digest: &Digest, expected: &str) -> Result<(), store::Error> {
-        if !expected.starts_with("sha256:") || expected == digest.to_string() {
-            return Ok(());
-        }
-        let place = self.repository.to_string();
-        let wanted = expected.parse();
-        let reason = format!("it is about {digest}");
-        Err(match wanted {
-            Ok(digest) => store::Error::Corrupt { place, digest, reason },
-            Err(_) => store::Error::Corrupt {
-                place,
-                digest: *digest,
-                reason: "the digest that it announces is none".into(),
-            },
-        })
     }
 
     /// A small document; none if there is no such thing.
@@ -340,8 +251,11 @@ impl Client {
         for _ in 0..=MOST_REDIRECTS {
             let own = authorization.filter(|_| self.transport.owns(&url));
             let response = self.once(call, url, own).await?;
-            let next = text(response.headers(), "location")
-                .filter(|_| response.status().is_redirection() && call.is_read());
+            let leads = match response.status() {
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => call.repeats(),
+                status => status.is_redirection() && call.is_read(),
+            };
+            let next = text(response.headers(), "location").filter(|_| leads);
             match next {
                 Some(location) => {
                     url = self.transport.target(&call.step, response.url(), location)?;
@@ -381,19 +295,4 @@ impl Client {
     }
 }
 
-/// The document's own word on what it is, else the registry's.
-fn media_type_of(bytes: &[u8], typed: &str) -> String {
-    let json: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let typed = typed.split(';').next().unwrap_or_default().trim();
-    match (json["mediaType"].as_str(), typed) {
-        (Some(own), _) => own.to_owned(),
-        (None, "") => media_type::OCI_MANIFEST.to_owned(),
-        (None, typed) => typed.to_owned(),
-    }
-}
-
-const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
-    application/vnd.oci.image.index.v1+json, \
-    application/vnd.docker.distribution.manifest.v2+json, \
-    application/vnd.docker.distribution.manifest.list.v2+json";
 const MOST_REDIRECTS: usize = 10;

@@ -24,6 +24,7 @@ mod credentials;
 mod download;
 mod error;
 mod feed;
+mod manifests;
 mod referrers;
 mod retry;
 mod session;
