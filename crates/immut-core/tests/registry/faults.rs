@@ -149,6 +149,10 @@ fn content_that_breaks_off_is_not_finished() {
         }
     }
     assert_eq!((there.blobs("demo/app").len(), there.count("PUT", "")), (0, 0));
+    // Nor does the registry get smaller requests for it.
+    put(&registry, &content(5 << 20)).expect("pushed");
+    let last = there.log().into_iter().rfind(|line| line.method == "PATCH").expect("a request");
+    assert_eq!(last.size, 5 << 20);
 }
 
 struct Broken;

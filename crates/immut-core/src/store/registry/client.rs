@@ -217,23 +217,19 @@ impl Client {
                 response = self.follow(call, fresh.as_ref()).await?;
             }
         }
+        let status = response.status().as_u16();
         let elsewhere = !self.transport.owns(response.url());
-        match response.status().as_u16() {
-            401 => Err(self.refused(&call.step, response).await),
-            403 if elsewhere => Err(self.refused(&call.step, response).await),
-            status if super::error::is_transient(status) => {
-                Err(self.refused(&call.step, response).await)
-            }
-            _ => Ok(response),
+        if status == 401 || status == 403 && elsewhere || super::error::is_transient(status) {
+            return Err(self.refused(&call.step, response).await);
         }
+        Ok(response)
     }
 
     /// The error that an answer other than success stands for.
     pub(super) async fn refused(&self, step: &str, response: Response) -> Error {
-        let other = (!self.transport.owns(response.url()))
-            .then(|| response.url().host_str().map(str::to_owned))
-            .flatten();
-        let account = other.as_ref().map_or_else(|| self.auth.account(), |_| Account::Elsewhere);
+        let elsewhere = Some(response.url()).filter(|url| !self.transport.owns(url));
+        let other = elsewhere.and_then(|url| url.host_str().map(str::to_owned));
+        let account = if other.is_some() { Account::Elsewhere } else { self.auth.account() };
         let mut error = self.transport.refused(step, response, account).await;
         if let (Error::Refused { registry, .. }, Some(host)) = (&mut error, other) {
             *registry = format!("{host}, where {registry} leads,");

@@ -52,6 +52,11 @@ impl Feed {
         !kept.broken && (kept.start..=kept.end).contains(&at)
     }
 
+    /// Whether the content itself broke off, so that nothing helps.
+    pub(super) fn broke_off(&self) -> bool {
+        self.0.kept().broken
+    }
+
     /// A number that grows whenever something is taken.
     pub(super) fn taken(&self) -> u64 {
         self.0.taken.load(Ordering::Relaxed)
@@ -209,6 +214,6 @@ mod tests {
         sender.send(None).await.expect("room");
         let pieces: Vec<_> = feed.stream(0, 99).collect().await;
         assert!(matches!(pieces[..], [Err(_)]));
-        assert!(!feed.reaches(0));
+        assert!(feed.broke_off() && !feed.reaches(0));
     }
 }

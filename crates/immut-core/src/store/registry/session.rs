@@ -127,14 +127,18 @@ impl Client {
     }
 
     /// How far a session is, and where to go on; none if the registry does not say.
-    pub(super) async fn progress(&self, session: &Session) -> Result<Option<Session>, Error> {
-        let step = "ask how far an upload is";
-        let call = Call::new(step, Method::GET, session.url.clone(), self.to_push());
+    pub(super) async fn progress(
+        &self,
+        digest: &Digest,
+        session: &Session,
+    ) -> Result<Option<Session>, Error> {
+        let step = format!("ask how far the upload of blob {digest} is");
+        let call = Call::new(&step, Method::GET, session.url.clone(), self.to_push());
         let response = self.attempt(&call).await?;
         let at = received(response.headers());
         let (StatusCode::NO_CONTENT, Some(at)) = (response.status(), at) else { return Ok(None) };
         let url = match text(response.headers(), "location") {
-            Some(location) => self.transport.target(step, response.url(), location)?,
+            Some(location) => self.transport.target(&step, response.url(), location)?,
             None => session.url.clone(),
         };
         Ok(Some(Session { url, at, ..*session }))

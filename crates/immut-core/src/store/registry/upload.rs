@@ -94,7 +94,7 @@ impl Client {
             (None, false) => retry::pause(&error, self.backoff, tried),
             _ => Some(Duration::ZERO),
         };
-        let Some(pause) = pause else {
+        let Some(pause) = pause.filter(|_| !feed.broke_off()) else {
             self.abandon(session).await;
             return Err(error.after_tries(tried + 1));
         };
@@ -102,7 +102,7 @@ impl Client {
         tokio::time::sleep(pause).await;
         // A session that is not where it said it is cannot be believed again.
         let asks = other.is_none() && status != 416;
-        let reached = if asks { self.progress(&session).await } else { Ok(None) };
+        let reached = if asks { self.progress(&blob.digest, &session).await } else { Ok(None) };
         match reached {
             Ok(Some(reached)) if reached.at > 0 && feed.reaches(reached.at) => return Ok(reached),
             Err(refused) if matches!(refused.status(), Some(401 | 403)) => return Err(refused),
@@ -116,7 +116,7 @@ impl Client {
         if feed.reaches(0) {
             return self.start(&blob.digest).await;
         }
-        Err(Error::Interrupted { cause: Box::new(error), pause: pause.max(self.backoff) })
+        Err(Error::Interrupted { cause: Box::new(error), pause: self.backoff })
     }
 
     /// Finishes a session that has all bytes.
