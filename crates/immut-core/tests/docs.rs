@@ -79,7 +79,9 @@ fn the_page_of_registries_names_tests_that_exist() {
     assert!(named.len() > 60, "{}", named.len());
     for name in &named {
         let (file, function) = name.split_once("::").expect("file::name");
-        let path = format!("crates/immut-core/tests/registry/{file}.rs");
+        let folder =
+            if file.starts_with("e2e/") { "immut-cli/tests" } else { "immut-core/tests/registry" };
+        let path = format!("crates/{folder}/{file}.rs");
         let source = fs::read_to_string(workspace(&path)).unwrap_or_default();
         assert!(tests(&source).contains(&function), "docs/registries.md: no test {name}");
     }
