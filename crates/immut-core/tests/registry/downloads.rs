@@ -102,8 +102,8 @@ fn a_registry_that_is_slow_is_waited_for() {
     let whole = content(40_000);
     there.add_blob("demo/app", &whole);
     // All of it takes longer than the registry may be silent.
-    there.fail("GET", "/blobs/", 1, Fault::Drip(1000, Duration::from_millis(50)));
-    let options = RegistryOptions { patience: Duration::from_secs(1), ..quick() };
+    there.fail("GET", "/blobs/", 1, Fault::Drip(500, Duration::from_millis(50)));
+    let options = RegistryOptions { patience: Duration::from_secs(3), ..quick() };
     let registry = Registry::connect(&repository(&there, "demo/app"), &options).expect("a client");
     assert!(read_small(&registry, &blob(&whole)).expect("pulled") == whole);
     assert_eq!(there.log().len(), 1);

@@ -89,6 +89,15 @@ fn wrong_bytes_are_never_believed() {
 }
 
 #[test]
+fn a_page_for_people_is_no_manifest() {
+    let there = testkit::Registry::start();
+    there.fail("GET", "/manifests/", 1, Fault::Body(b"<html>Please log in".to_vec()));
+    let message = connect(&there, "demo/app").tagged("v1").expect_err("a page").to_string();
+    let words = format!("fetch manifest v1: {} does not keep to the protocol", there.host());
+    assert!(message.starts_with(&words) && message.contains("page for people"), "{message}");
+}
+
+#[test]
 fn another_digest_than_ours_is_an_error() {
     let there = testkit::Registry::start();
     let registry = connect(&there, "demo/app");

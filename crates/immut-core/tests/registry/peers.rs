@@ -139,7 +139,7 @@ fn a_certificate_of_our_own_authority_is_trusted_when_it_is_given() {
     assert!(message.contains("--ca FILE"), "{message}");
 }
 
-/// The program keeps what came before a line broke, but does not say how much: the blob is sent
+/// Version 2 of the program does not say how much came before the line broke: the blob is sent
 /// again, in smaller requests.
 #[test]
 fn docker_registry_gets_a_blob_over_a_line_that_breaks() {
@@ -147,29 +147,31 @@ fn docker_registry_gets_a_blob_over_a_line_that_breaks() {
     let source = testkit::Registry::start();
     let whole = content(20 << 20);
     source.add_blob("base/image", &whole);
-    let line = breaking_line(&there.host, 12 << 20);
+    let (line, broken) = breaking_line(&there.host, 12 << 20);
     let near = Repository { host: line, path: "demo/app".into() };
     let to = Registry::connect(&near, &quick()).expect("a client");
     copy_blob(&blob(&whole), &connect(&source, "base/image"), &to).expect("copied");
-    assert_eq!(source.count("GET", "/blobs/"), 2, "the line broke once");
+    assert!(broken.load(Ordering::SeqCst), "the line broke");
     let registry = Registry::connect(&there.repository("demo/app"), &quick()).expect("a client");
     let mut read = Vec::new();
     registry.open(&blob(&whole)).expect("there").read_to_end(&mut read).expect("verified");
     assert!(read == whole);
 }
 
-/// The address of a line to that host, which breaks once: after so many bytes of one connection.
-fn breaking_line(to: &str, after: u64) -> String {
+/// The address of a line to that host, which breaks once: after so many bytes of one connection;
+/// and whether it has.
+fn breaking_line(to: &str, after: u64) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = listener.local_addr().expect("an address").to_string();
     let (to, broken) = (to.to_owned(), Arc::new(AtomicBool::new(false)));
+    let seen = broken.clone();
     thread::spawn(move || {
         for near in listener.incoming().flatten() {
             let (to, broken) = (to.clone(), broken.clone());
             thread::spawn(move || connect_through(&near, &to, after, &broken));
         }
     });
-    host
+    (host, seen)
 }
 
 fn connect_through(near: &TcpStream, to: &str, after: u64, broken: &AtomicBool) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use immut_testkit::registry::{Registry, habits};
-//! let registry = Registry::with(habits::ghcr());
+//! let registry = Registry::with(habits::harbor());
 //! assert!(registry.log().is_empty());
 //! ```
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use serde_json::Value;
 
 use super::Error;
 use super::client::{Call, Client};
@@ -20,15 +21,19 @@ impl Client {
     ) -> Result<Option<RawManifest>, store::Error> {
         let step = format!("fetch manifest {reference}");
         let url = self.url(&["manifests", reference]);
-        let call = Call::new(step, Method::GET, url, self.to_pull()).header(ACCEPT, MANIFESTS);
+        let call = Call::new(&step, Method::GET, url, self.to_pull()).header(ACCEPT, MANIFESTS);
         let Some(found) = self.document(&call).await? else { return Ok(None) };
         let digest = Digest::of(&found.bytes);
         let announced = text(&found.headers, "docker-content-digest");
         for expected in [Some(reference), announced].into_iter().flatten() {
             self.same_digest(&digest, expected)?;
         }
+        let Ok(json) = serde_json::from_slice(&found.bytes) else {
+            let reason = "its answer is no JSON, but perhaps a page for people";
+            return Err(self.transport.protocol(&step, reason).into());
+        };
         let typed = text(&found.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
-        Ok(Some(RawManifest { media_type: media_type_of(&found.bytes, typed), bytes: found.bytes }))
+        Ok(Some(RawManifest { media_type: media_type_of(&json, typed), bytes: found.bytes }))
     }
 
     /// Writes a manifest at a tag or digest; whether the registry lists it as a referrer by itself.
@@ -103,8 +108,7 @@ impl Client {
 }
 
 /// The document's own word on what it is, else the registry's.
-fn media_type_of(bytes: &[u8], typed: &str) -> String {
-    let json: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+fn media_type_of(json: &Value, typed: &str) -> String {
     let typed = typed.split(';').next().unwrap_or_default().trim();
     match (json["mediaType"].as_str(), typed) {
         (Some(own), _) => own.to_owned(),
