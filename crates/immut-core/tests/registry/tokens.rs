@@ -127,10 +127,13 @@ fn a_credential_that_expired_is_asked_for_again() {
         let registry = registry.expect("a client");
         answers(&home, "expired");
         assert_eq!(refused(&registry.has(&blob(b"x")).expect_err("refused")).0, 401);
+        let before = there.log().len();
+        assert_eq!(refused(&registry.has(&blob(b"x")).expect_err("refused")).0, 401);
+        assert_eq!(there.log().len() - before, 1, "what was refused is not sent twice");
         answers(&home, "secret");
         assert!(!registry.has(&blob(b"x")).expect("an answer"));
         let asked = fs::read(home.path().join("asked")).expect("a count").len();
-        assert_eq!(asked, 2, "once, and once more when it was refused");
+        assert_eq!(asked, 3, "once, and once more each time it was refused");
     }
 }
 
