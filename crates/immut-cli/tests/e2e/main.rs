@@ -14,3 +14,5 @@ mod order;
 mod output;
 mod redis;
 mod refusals;
+mod registries;
+mod tls;
