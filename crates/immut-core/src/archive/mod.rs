@@ -106,7 +106,7 @@ impl<R: Read> Archive<R> {
         }
         let count = self.inner.read(&mut buffer[..want])?;
         if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(self.cut());
         }
         self.left -= count as u64;
         Ok(count)
@@ -135,7 +135,7 @@ impl<R: Read> Archive<R> {
             return Ok(None);
         }
         if filled < BLOCK {
-            return Err(Error::Read(io::ErrorKind::UnexpectedEof.into()));
+            return Err(self.bad("the archive ends in the middle of a header"));
         }
         if block == [0; BLOCK] {
             let filled = read_full(&mut self.inner, &mut block)?;
@@ -162,7 +162,9 @@ impl<R: Read> Archive<R> {
         let content = usize::try_from(size).map_err(|_| self.bad("a size is no number"))?;
         let mut raw = header.to_vec();
         raw.resize(BLOCK + content + padding(size), 0);
-        self.inner.read_exact(&mut raw[BLOCK..])?;
+        if read_full(&mut self.inner, &mut raw[BLOCK..])? < raw.len() - BLOCK {
+            return Err(self.bad("the archive ends in the middle of a header"));
+        }
         Ok(member::Extension { raw, content })
     }
 
@@ -174,7 +176,9 @@ impl<R: Read> Archive<R> {
         let mut extended = header[header::TYPEFLAG] == b'S' && header[header::GNU_IS_EXTENDED] != 0;
         while extended {
             let mut block = [0; BLOCK];
-            self.inner.read_exact(&mut block)?;
+            if read_full(&mut self.inner, &mut block)? < BLOCK {
+                return Err(self.bad("the archive ends in the middle of a header"));
+            }
             extended = block[header::SPARSE_IS_EXTENDED] != 0;
             map.extend_from_slice(&block);
             if map.len() > MOST {
@@ -182,6 +186,11 @@ impl<R: Read> Archive<R> {
             }
         }
         Ok(map)
+    }
+
+    fn cut(&self) -> io::Error {
+        let text = format!("the archive ends in the content of {}", self.last);
+        io::Error::new(io::ErrorKind::UnexpectedEof, text)
     }
 
     fn bad(&self, reason: &'static str) -> Error {

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use immut_core::Options;
 use immut_core::rewrite::LayerOutcome;
-use immut_core::rules::Catalog;
 use immut_testkit::generate::{Stack, stacks};
 use immut_testkit::model::{Entry, Item, View, read_tar, without_owners};
 use immut_testkit::peers;
@@ -13,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::common::{Done, Scene};
+use crate::common::{Done, MARK, Scene, removing};
 
 #[test]
 fn removal_leaves_the_rest_as_it_was() {
@@ -84,20 +83,6 @@ fn recipe(stack: &Stack) -> Recipe {
 fn harden(stack: &Stack, asked: &[String]) -> Done {
     Scene::of(&recipe(stack)).harden(&removing(asked))
 }
-
-/// A catalog whose only rule removes those paths.
-fn removing(asked: &[String]) -> Options {
-    let paths: Vec<String> = asked.iter().map(|path| format!("'/{path}'")).collect();
-    let rule = format!(
-        "[[rule]]\nid='gone'\ntitle='t'\nseverity='low'\nremedy='remove'\nmatcher='files'\nwhy='w'\n\
-         [[rule.places]]\nfamily='f'\npresent=['/{MARK}']\npaths=[{}]\n",
-        paths.join(",")
-    );
-    let catalog = Catalog::parse(&[&rule], "executables=[]").expect("a catalog");
-    Options { catalog, jobs: 2, ..Options::default() }
-}
-
-const MARK: &str = "mark";
 
 fn compare(cases: u32, mut check: impl FnMut(&Stack, &[String]) -> Result<(), TestCaseError>) {
     let config =

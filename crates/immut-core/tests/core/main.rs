@@ -6,6 +6,7 @@ mod accounts;
 mod carrier;
 mod common;
 mod config;
+mod corners;
 mod hostile;
 mod index;
 mod invariants;
