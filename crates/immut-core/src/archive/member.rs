@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::header::{self, TYPEFLAG};
+use super::pax::decimal;
 use super::sparse::Sparse;
 use super::{BLOCK, Error, Pax, padding};
 use crate::path::{RootPath, lossy};
@@ -71,16 +72,15 @@ pub(crate) struct Member {
 
 impl Member {
     pub(super) fn new(head: Head) -> Result<Self, Error> {
-        let written = lossy(&header::name(&head.header));
-        let refuse = |reason: &str| Error::Entry { name: written.clone(), reason: reason.into() };
-        let pax = head.pax().map_err(refuse)?;
-        let name = head.name(&pax).map_err(refuse)?;
-        let written = lossy(&name);
-        let refuse = |reason: &str| Error::Entry { name: written.clone(), reason: reason.into() };
+        let refuse = refusal(&header::name(&head.header));
+        let pax = head.pax().map_err(&refuse)?;
+        let name = head.name(&pax).map_err(&refuse)?;
+        let refuse = refusal(&name);
         let number = |key: &[u8], field: Range<usize>, what: &str| {
             let field = || header::number(&head.header[field]);
-            let text = pax.get(key).map(|value| std::str::from_utf8(value).ok()?.parse().ok());
-            text.unwrap_or_else(field).ok_or_else(|| refuse(&format!("its {what} is no number")))
+            pax.get(key)
+                .map_or_else(field, decimal)
+                .ok_or_else(|| refuse(&format!("its {what} is no number")))
         };
         let typeflag = head.header[TYPEFLAG];
         let kind = kind(typeflag, &name).ok_or_else(|| {
@@ -93,7 +93,7 @@ impl Member {
             b'S' => Sparse::old(&head.header, &head.sparse, stored).map(Some),
             _ => Sparse::of_pax(&pax, stored),
         };
-        let sparse = sparse.map_err(refuse)?;
+        let sparse = sparse.map_err(&refuse)?;
         if sparse.is_some() && kind != Type::File {
             return Err(refuse("it is sparse, and no regular file"));
         }
@@ -102,7 +102,7 @@ impl Member {
         Ok(Self {
             kind,
             path: RootPath::parse(&name).map_err(|error| refuse(&error.to_string()))?,
-            link: head.link(&pax).map_err(refuse)?,
+            link: head.link(&pax).map_err(&refuse)?,
             mode: (mode & 0o7777) as u16,
             uid: number(b"uid", header::UID, "uid")?,
             gid: number(b"gid", header::GID, "gid")?,
@@ -178,6 +178,12 @@ impl Head {
             _ => Ok(gnu.or(record)),
         }
     }
+}
+
+/// A refusal of the entry with that name, once its reason is known.
+fn refusal(name: &[u8]) -> impl Fn(&str) -> Error + use<> {
+    let name = lossy(name);
+    move |reason| Error::Entry { name: name.clone(), reason: reason.into() }
 }
 
 /// A PAX global header as a member without a place; records that would rename or resize all that

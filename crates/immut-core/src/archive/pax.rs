@@ -70,6 +70,12 @@ impl Pax {
     }
 }
 
+/// A number of a record; none if it is none, negative, or more than 63 bits hold.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    i64::try_from(number).is_ok().then_some(number)
+}
+
 fn digits(number: usize) -> usize {
     number.to_string().len()
 }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::pax::decimal;
 use super::{BLOCK, Pax, header};
 
 /// A piece of the file that is stored: its offset and its length in bytes.
@@ -132,7 +133,7 @@ impl Expansion {
     /// Lines of decimal numbers: how many pieces, then offset and length of each, to a block's end.
     fn read_map(&mut self, piece: &[u8]) -> Result<(), &'static str> {
         self.head.extend_from_slice(piece);
-        self.lines += piece.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += memchr::memchr_iter(b'\n', piece).count();
         if self.head.len() > MAP {
             return Err(NO_MAP);
         }
@@ -172,9 +173,4 @@ fn map_of_records(pax: &Pax) -> Result<VecDeque<Piece>, &'static str> {
     }
     let number = |text| decimal(text).ok_or(NO_MAP);
     numbers.chunks(2).map(|pair| Ok((number(pair[0])?, number(pair[1])?))).collect()
-}
-
-fn decimal(text: &[u8]) -> Option<u64> {
-    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    i64::try_from(number).is_ok().then_some(number)
 }

@@ -180,6 +180,11 @@ fn numbers_that_are_none() {
             &["entry f", "size is no number"],
         ),
         (
+            "a PAX size of 64 bits",
+            tar(|l| l.pax("size", "18446744073709551615").file("/f", 0o644, "x")),
+            &["entry f", "size is no number"],
+        ),
+        (
             "a PAX size that is not there",
             tar(|l| l.pax("size", "8589934593").file("/f", 0o644, "x")),
             &["ends in the content of entry /f"],
@@ -236,80 +241,73 @@ fn hardlinks_to_nothing() {
     ]);
 }
 
+const NO_MAP: &[&str] = &["entry", "f: ", "pieces is none"];
+const NO_FIT: &[&str] = &["entry", "f: ", "does not fit"];
+
 #[test]
-fn maps_of_sparse_files_that_are_none() {
+fn sparse_maps_in_records_that_are_none() {
     let map = |map: &'static str, count: &'static str| {
         tar(move |l| {
             let l = l.pax("GNU.sparse.map", map).pax("GNU.sparse.numblocks", count);
             l.pax("GNU.sparse.size", "1000").file("/f", 0o644, [b'x'; 20])
         })
     };
-    let before = |head: &'static str| {
+    let reversed = tar(|l| {
+        let l = l.pax("GNU.sparse.numbytes", "20").pax("GNU.sparse.offset", "0");
+        let l = l.pax("GNU.sparse.size", "1000").pax("GNU.sparse.numblocks", "1");
+        l.file("/f", 0o644, [b'x'; 20])
+    });
+    refuse_all(vec![
+        ("numbers that are none", map("0,x", "1"), NO_MAP),
+        ("an odd count", map("0,20,30", "1"), NO_MAP),
+        ("another count", map("0,20", "2"), NO_MAP),
+        ("a number of 64 bits", map("18446744073709551615,20", "1"), NO_MAP),
+        ("lengths before offsets", reversed, NO_MAP),
+        ("pieces past the end", map("990,20", "1"), NO_FIT),
+        ("pieces that overlap", map("0,10,5,10", "2"), NO_FIT),
+        ("more than is stored", map("0,30", "1"), NO_FIT),
+        ("less than is stored", map("0,10", "1"), NO_FIT),
+    ]);
+}
+
+#[test]
+fn sparse_maps_before_the_content_that_are_none() {
+    let map = |map: &'static str| {
         tar(move |l| {
-            let mut content = head.as_bytes().to_vec();
+            let mut content = map.as_bytes().to_vec();
             content.resize(512, 0);
             content.extend([b'x'; 20]);
             let l = l.pax("GNU.sparse.major", "1").pax("GNU.sparse.minor", "0");
-            l.pax("GNU.sparse.realsize", "1000")
-                .pax("GNU.sparse.name", "f")
-                .file("/g", 0o644, content)
+            let l = l.pax("GNU.sparse.realsize", "1000").pax("GNU.sparse.name", "f");
+            l.file("/g", 0o644, content)
         })
     };
-    let (no_map, no_fit): (&[&str], &[&str]) =
-        (&["entry", "f: ", "pieces is none"], &["entry", "f: ", "does not fit"]);
+    let directory = tar(|l| {
+        let l = l.pax("GNU.sparse.major", "1").pax("GNU.sparse.minor", "0");
+        l.pax("GNU.sparse.name", "d").dir("/x", 0o755)
+    });
     refuse_all(vec![
-        ("numbers that are none", map("0,x", "1"), no_map),
-        ("an odd count", map("0,20,30", "1"), no_map),
-        ("another count", map("0,20", "2"), no_map),
-        ("pieces past the end", map("990,20", "1"), no_fit),
-        ("pieces that overlap", map("0,10,5,10", "2"), no_fit),
-        ("more than is stored", map("0,30", "1"), no_fit),
-        ("less than is stored", map("0,10", "1"), no_fit),
-        ("a number of 64 bits", map("18446744073709551615,20", "1"), no_map),
-        (
-            "lengths without offsets",
-            tar(|l| {
-                let l = l.pax("GNU.sparse.numbytes", "20").pax("GNU.sparse.offset", "0");
-                l.pax("GNU.sparse.size", "1000")
-                    .pax("GNU.sparse.numblocks", "1")
-                    .file("/f", 0o644, [b'x'; 20])
-            }),
-            no_map,
-        ),
-        ("no map before the content", before("no number"), no_map),
-        ("a map that is cut", before("3\n0\n10\n"), no_map),
-        ("a map of too many pieces", before("18446744073709551615\n"), no_map),
-        ("pieces before the content that do not fit", before("1\n0\n30\n"), no_fit),
-        (
-            "a sparse directory",
-            tar(|l| {
-                let l = l.pax("GNU.sparse.major", "1").pax("GNU.sparse.minor", "0");
-                l.pax("GNU.sparse.name", "d").dir("/x", 0o755)
-            }),
-            &["entry d", "no regular file"],
-        ),
-        (
-            "an old one without a GNU header",
-            edited("f", b"x", |block| block[156] = b'S'),
-            &["entry f", "without a GNU header"],
-        ),
-        (
-            "an old one that is cut in its map",
-            edited("f", b"", |block| {
-                block[156] = b'S';
-                block[257..265].copy_from_slice(b"ustar  \0");
-                block[482] = 1;
-            }),
-            &["ends in the middle of a header"],
-        ),
-        (
-            "an old one whose pieces overlap",
-            {
-                let layer = LayerRecipe::new().gnu_sparse("/f", 1000, &[(0, b"abc"), (1, b"def")]);
-                layer.into_tar()
-            },
-            no_fit,
-        ),
+        ("no number", map("no number"), NO_MAP),
+        ("a line that is no number", map("no number\n"), NO_MAP),
+        ("a map that is cut", map("3\n0\n10\n"), NO_MAP),
+        ("very many pieces", map("18446744073709551615\n"), NO_MAP),
+        ("pieces that do not fit", map("1\n0\n30\n"), NO_FIT),
+        ("a directory", directory, &["entry d", "no regular file"]),
+    ]);
+}
+
+#[test]
+fn sparse_maps_in_old_headers_that_are_none() {
+    let cut = edited("f", b"", |block| {
+        block[156] = b'S';
+        block[257..265].copy_from_slice(b"ustar  \0");
+        block[482] = 1;
+    });
+    let overlap = tar(|l| l.gnu_sparse("/f", 1000, &[(0, b"abc"), (1, b"def")]));
+    refuse_all(vec![
+        ("no GNU header", field(156, b"S"), &["entry f", "without a GNU header"]),
+        ("a map that is cut", cut, &["ends in the middle of a header"]),
+        ("pieces that overlap", overlap, NO_FIT),
     ]);
 }
 
