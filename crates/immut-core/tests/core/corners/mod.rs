@@ -7,6 +7,7 @@
 mod ends;
 mod gone;
 mod layers;
+mod mutated;
 mod names;
 mod numbers;
 mod recorded;
