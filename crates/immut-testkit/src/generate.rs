@@ -18,7 +18,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::model::{Entry, Item, Tree, View, is_beneath};
-use crate::recipe::{LayerRecipe, Recipe};
+use crate::recipe::{Encoding, LayerRecipe, LongNames, Recipe};
 
 /// A stack of layers, lowest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +82,17 @@ pub fn plain_layers() -> impl Strategy<Value = Stack> {
 impl Stack {
     /// The layers' archives.
     pub fn tars(&self) -> Vec<Vec<u8>> {
-        self.layers.iter().map(|layer| write_layer(LayerRecipe::new(), layer).into_tar()).collect()
+        let layers = self.layers.iter().zip(LONG_NAMES.iter().cycle());
+        let write = |(layer, long_names): (&Vec<Entry>, &LongNames)| {
+            write_layer(LayerRecipe::new().long_names(*long_names), layer).into_tar()
+        };
+        layers.map(write).collect()
     }
 
     /// The image of these layers.
     pub fn recipe(&self) -> Recipe {
-        let add = |recipe: Recipe, layer: &Vec<Entry>| recipe.layer(|l| write_layer(l, layer));
-        self.layers.iter().fold(Recipe::new(), add)
+        let add = |recipe: Recipe, tar| recipe.tar_layer(Encoding::Gzip, tar);
+        self.tars().into_iter().fold(Recipe::new(), add)
     }
 
     /// What the model says is seen.
@@ -241,7 +245,8 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     let file_mode = prop::sample::select(vec![0o644, 0o755, 0o4755, 0o2755, 0o600]);
     let directory_mode = prop::sample::select(vec![0o755, 0o700, 0o2755, 0o1777]);
-    let owner = prop::sample::select(vec![0_u64, 1000]);
+    // The last does not fit in octal digits.
+    let owner = prop::sample::select(vec![0_u64, 1000, 3_000_000]);
     let target = prop_oneof![any_path(), any_path().prop_map(|path| format!("/{path}"))];
     prop_oneof![
         3 => (any_path(), directory_mode).prop_map(|(path, mode)| Step::Directory { path, mode }),
@@ -256,10 +261,16 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// `a`, `b/c`, `c/a/b`: one to three names of three.
-fn any_path() -> impl Strategy<Value = String> {
-    vec(prop::sample::select(vec!["a", "b", "c"]), 1..=3).prop_map(|names| names.join("/"))
+/// `a`, `b/c`, `c/a/b`: one to three [`NAMES`].
+pub fn any_path() -> impl Strategy<Value = String> {
+    vec(prop::sample::select(NAMES.to_vec()), 1..=3).prop_map(|names| names.join("/"))
 }
+
+/// Few names, so that layers collide; with the last, paths have more than 100 and 255 bytes.
+pub const NAMES: [&str; 3] = ["a", "b", LONG];
+
+const LONG: &str =
+    "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
 
 fn replaces_link(layer: &[Entry]) -> bool {
     layer.iter().enumerate().any(|(place, entry)| {
@@ -389,6 +400,10 @@ impl Builder {
         self.entries.iter().map(|entry| entry.path.as_str()).chain(self.targets())
     }
 }
+
+/// How the layers hold long names, one after the other.
+const LONG_NAMES: [LongNames; 4] =
+    [LongNames::Pax, LongNames::Gnu, LongNames::Prefix, LongNames::AlwaysPax];
 
 fn is_addition(entry: &Entry) -> bool {
     !matches!(entry.item, Item::Whiteout | Item::Opaque)

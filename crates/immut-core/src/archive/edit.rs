@@ -1,6 +1,9 @@
 //! Edits of a member's headers: mode, capability, link target, name, content. What is not edited
 //! stays byte for byte.
 
+use std::ops::Range;
+
+use super::header::{self, GID, LINK, MODE, MTIME, NAME, OWNERS};
 use super::member::{self, Head, Member};
 use super::{BLOCK, Pax};
 use crate::path::RootPath;
@@ -38,10 +41,8 @@ impl Head {
 
     /// Clears mode bits.
     pub(crate) fn clear_mode(&mut self, bits: u16) {
-        self.change(|header| {
-            let mode = header.mode().unwrap_or(0);
-            header.set_mode(mode & !u32::from(bits));
-        });
+        let mode = header::number(&self.header[MODE]).unwrap_or(0) & 0o7_777_777;
+        self.change(|header| header.set_mode(mode as u32 & !u32::from(bits)));
     }
 
     /// Sets the size of the content.
@@ -63,7 +64,7 @@ impl Head {
         if target.len() > 100 {
             self.change_pax(|pax| pax.set(b"linkpath", target));
         }
-        self.put_text(157, target);
+        self.put_text(LINK, target);
     }
 
     /// These headers (of a file) under the name, owner, mode and times of `link`, a hardlink to it:
@@ -72,8 +73,7 @@ impl Head {
         const OWN: [&[u8]; 7] = [b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname"];
         let mut head = self.clone();
         head.extensions.retain(|extension| extension.typeflag() != b'L');
-        // mode, uid, gid; mtime; user and group names
-        for range in [100..124, 136..148, 265..329] {
+        for range in [MODE.start..GID.end, MTIME, OWNERS] {
             head.header[range.clone()].copy_from_slice(&link.head.header[range]);
         }
         head.change_pax(|pax| {
@@ -89,7 +89,6 @@ impl Head {
     }
 
     fn set_name(&mut self, name: &[u8]) {
-        let gnu = self.header[257..265] == *b"ustar  \0";
         let fits = name.len() <= 100;
         self.change_pax(|pax| {
             if pax.get(b"GNU.sparse.name").is_some() {
@@ -100,17 +99,18 @@ impl Head {
                 pax.set(b"path", name);
             }
         });
-        if !gnu {
-            self.header[345..500].fill(0); // the prefix of the old name
+        if let Some(prefix) = header::prefix(&self.header) {
+            self.header[prefix].fill(0);
         }
-        self.put_text(0, name);
+        self.put_text(NAME, name);
     }
 
-    /// Writes a 100-byte text field.
-    fn put_text(&mut self, at: usize, text: &[u8]) {
-        self.header[at..at + 100].fill(0);
-        let length = text.len().min(100);
-        self.header[at..at + length].copy_from_slice(&text[..length]);
+    /// Writes a text field; what does not fit is cut.
+    fn put_text(&mut self, at: Range<usize>, text: &[u8]) {
+        let field = &mut self.header[at];
+        let (held, rest) = field.split_at_mut(text.len().min(field.len()));
+        held.copy_from_slice(&text[..held.len()]);
+        rest.fill(0);
         self.change(|_| ());
     }
 
@@ -123,16 +123,14 @@ impl Head {
 
     /// Edits the PAX records; the blocks stay as they are when no record changes.
     fn change_pax(&mut self, edit: impl FnOnce(&mut Pax)) {
-        let mut records = Pax::default();
-        for extension in self.extensions.iter().filter(|e| matches!(e.typeflag(), b'x' | b'X')) {
-            records.extend(&Pax::parse(extension.content()).unwrap_or_default());
-        }
-        let before = records.clone();
+        let old = self.extensions.iter().find(|extension| extension.typeflag() == b'x');
+        let old = old.and_then(|one| Pax::parse(one.content())).unwrap_or_default();
+        let mut records = old.clone();
         edit(&mut records);
-        if records == before {
+        if records == old {
             return;
         }
-        self.extensions.retain(|extension| !matches!(extension.typeflag(), b'x' | b'X'));
+        self.extensions.retain(|extension| extension.typeflag() != b'x');
         if !records.is_empty() {
             self.extensions
                 .insert(0, member::extension(b'x', "PaxHeaders/immut", &records.to_bytes()));

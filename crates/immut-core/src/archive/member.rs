@@ -1,15 +1,12 @@
 //! One member: its headers as they stand, and what they mean.
 
-use std::io;
+use std::ops::Range;
 
+use super::header::{self, TYPEFLAG};
+use super::pax::decimal;
+use super::sparse::Sparse;
 use super::{BLOCK, Error, Pax, padding};
 use crate::path::{RootPath, lossy};
-
-pub(super) const TYPEFLAG: usize = 156;
-/// Old GNU header: more sparse map blocks follow.
-pub(super) const GNU_IS_EXTENDED: usize = 482;
-/// Sparse map block: another one follows.
-pub(super) const SPARSE_IS_EXTENDED: usize = 504;
 
 /// A member's headers, byte for byte.
 #[derive(Debug, Clone)]
@@ -69,45 +66,48 @@ pub(crate) struct Member {
     pub(crate) stored: u64,
     /// Bytes of the file; more than `stored` for a sparse one.
     pub(crate) size: u64,
-    pub(crate) sparse: bool,
+    pub(crate) sparse: Option<Sparse>,
     pub(crate) pax: Pax,
 }
 
 impl Member {
     pub(super) fn new(head: Head) -> Result<Self, Error> {
-        let written = lossy(&head.name(&Pax::default()));
-        let refuse = |reason: String| Error::Entry { name: written.clone(), reason };
-        let pax = head.pax().ok_or_else(|| refuse("its PAX records are malformed".into()))?;
-        let number = |key: &[u8], field: Option<u64>, what: &str| {
-            let text = pax.get(key).map(|value| std::str::from_utf8(value).ok()?.parse().ok());
-            text.unwrap_or(field).ok_or_else(|| refuse(format!("its {what} is no number")))
+        let refuse = refusal(&header::name(&head.header));
+        let pax = head.pax().map_err(&refuse)?;
+        let name = head.name(&pax).map_err(&refuse)?;
+        let refuse = refusal(&name);
+        let number = |key: &[u8], field: Range<usize>, what: &str| {
+            let field = || header::number(&head.header[field]);
+            pax.get(key)
+                .map_or_else(field, decimal)
+                .ok_or_else(|| refuse(&format!("its {what} is no number")))
         };
-        let name = head.name(&pax);
-        let kind = kind(head.header[TYPEFLAG], &name).ok_or_else(|| {
-            refuse(format!(
-                "its type {:?} is not one of a container layer",
-                char::from(head.header[TYPEFLAG])
-            ))
+        let typeflag = head.header[TYPEFLAG];
+        let kind = kind(typeflag, &name).ok_or_else(|| {
+            let flag = char::from(typeflag);
+            refuse(&format!("its type {flag:?} is not one of a container layer"))
         })?;
-        let path = RootPath::parse(&name).map_err(|error| refuse(error.to_string()))?;
-        let size = number(b"size", size_field(&head.header), "size")?;
-        let sparse =
-            head.header[TYPEFLAG] == b'S' || pax.keys().any(|key| key.starts_with(b"GNU.sparse."));
+        let size = number(b"size", header::SIZE, "size")?;
         let stored = if kind == Type::File { size } else { 0 };
-        let header = tar::Header::from_byte_slice(&head.header);
-        let mode = header.mode().or_else(|error| zero_if_empty(&head.header[100..108], error));
-        let mode = mode.map_err(|_| refuse("its mode is no number".into()))?;
-        let uid = header.uid().or_else(|error| zero_if_empty(&head.header[108..116], error));
-        let gid = header.gid().or_else(|error| zero_if_empty(&head.header[116..124], error));
+        let sparse = match typeflag {
+            b'S' => Sparse::old(&head.header, &head.sparse, stored).map(Some),
+            _ => Sparse::of_pax(&pax, stored),
+        };
+        let sparse = sparse.map_err(&refuse)?;
+        if sparse.is_some() && kind != Type::File {
+            return Err(refuse("it is sparse, and no regular file"));
+        }
+        let mode = header::number(&head.header[header::MODE]);
+        let mode = mode.ok_or_else(|| refuse("its mode is no number"))?;
         Ok(Self {
             kind,
-            path,
-            link: head.link(&pax),
+            path: RootPath::parse(&name).map_err(|error| refuse(&error.to_string()))?,
+            link: head.link(&pax).map_err(&refuse)?,
             mode: (mode & 0o7777) as u16,
-            uid: number(b"uid", uid.ok(), "uid")?,
-            gid: number(b"gid", gid.ok(), "gid")?,
+            uid: number(b"uid", header::UID, "uid")?,
+            gid: number(b"gid", header::GID, "gid")?,
             stored,
-            size: if sparse { head.real_size(&pax).unwrap_or(stored) } else { stored },
+            size: sparse.as_ref().map_or(stored, |sparse| sparse.size),
             sparse,
             pax,
             head,
@@ -134,44 +134,56 @@ impl Head {
         bytes
     }
 
-    /// The records of all its PAX headers, the last counting most.
-    fn pax(&self) -> Option<Pax> {
-        let mut all = Pax::default();
-        for extension in self.extensions.iter().filter(|e| matches!(e.typeflag(), b'x' | b'X')) {
-            all.extend(&Pax::parse(extension.content())?);
+    /// The records of its PAX header. Of several, Go reads the last and others all of them.
+    fn pax(&self) -> Result<Pax, &'static str> {
+        let mut headers = self.extensions.iter().filter(|one| one.typeflag() == b'x');
+        let Some(one) = headers.next() else { return Ok(Pax::default()) };
+        if headers.next().is_some() {
+            return Err("it has several PAX headers, and engines disagree on which counts");
         }
-        Some(all)
-    }
-
-    fn name(&self, pax: &Pax) -> Vec<u8> {
-        let long = pax.get(b"GNU.sparse.name").or_else(|| pax.get(b"path"));
-        long.map(<[u8]>::to_vec)
-            .or_else(|| self.gnu_long(b'L'))
-            .unwrap_or_else(|| tar::Header::from_byte_slice(&self.header).path_bytes().into_owned())
-    }
-
-    fn link(&self, pax: &Pax) -> Vec<u8> {
-        let long = pax.get(b"linkpath").map(<[u8]>::to_vec).or_else(|| self.gnu_long(b'K'));
-        long.unwrap_or_else(|| {
-            let header = tar::Header::from_byte_slice(&self.header);
-            header.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default()
-        })
-    }
-
-    /// A GNU long name, which ends at its first NUL.
-    fn gnu_long(&self, typeflag: u8) -> Option<Vec<u8>> {
-        let extension = self.extensions.iter().rev().find(|e| e.typeflag() == typeflag)?;
-        Some(extension.content().split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
-    }
-
-    /// A sparse file's size with its holes.
-    fn real_size(&self, pax: &Pax) -> Option<u64> {
-        let keys: [&[u8]; 2] = [b"GNU.sparse.realsize", b"GNU.sparse.size"];
-        if let Some(value) = keys.iter().find_map(|key| pax.get(key)) {
-            return std::str::from_utf8(value).ok()?.parse().ok();
+        let pax = Pax::parse(one.content()).ok_or("its PAX records are malformed")?;
+        let texts: [&[u8]; 3] = [b"linkpath", b"uname", b"gname"];
+        if texts.iter().filter_map(|key| pax.get(key)).any(|value| value.contains(&0)) {
+            return Err("a name in its PAX records holds a NUL byte");
         }
-        tar::Header::from_byte_slice(&self.header).as_gnu()?.real_size().ok()
+        Ok(pax)
     }
+
+    /// `GNU.sparse.name` counts where the records are those of a sparse file, which is checked.
+    fn name(&self, pax: &Pax) -> Result<Vec<u8>, &'static str> {
+        let long =
+            self.long(b'L', pax.get(b"path"), "its GNU long name and its PAX path differ")?;
+        let sparse = pax.get(b"GNU.sparse.name").filter(|_| self.header[TYPEFLAG] != b'S');
+        Ok(sparse.or(long).map_or_else(|| header::name(&self.header), <[u8]>::to_vec))
+    }
+
+    fn link(&self, pax: &Pax) -> Result<Vec<u8>, &'static str> {
+        let differ = "its GNU long link target and its PAX link path differ";
+        let long = self.long(b'K', pax.get(b"linkpath"), differ)?;
+        Ok(long.unwrap_or_else(|| header::text(&self.header[header::LINK])).to_vec())
+    }
+
+    /// What stands in place of a field: a GNU long name, which ends at its first NUL, or a PAX
+    /// record. Of two that differ Go takes the one and GNU tar the other.
+    fn long<'a>(
+        &'a self,
+        typeflag: u8,
+        record: Option<&'a [u8]>,
+        differ: &'static str,
+    ) -> Result<Option<&'a [u8]>, &'static str> {
+        let gnu = self.extensions.iter().rev().find(|one| one.typeflag() == typeflag);
+        let gnu = gnu.map(|one| header::text(one.content())).filter(|name| !name.is_empty());
+        match (gnu, record) {
+            (Some(gnu), Some(record)) if gnu != record => Err(differ),
+            _ => Ok(gnu.or(record)),
+        }
+    }
+}
+
+/// A refusal of the entry with that name, once its reason is known.
+fn refusal(name: &[u8]) -> impl Fn(&str) -> Error + use<> {
+    let name = lossy(name);
+    move |reason| Error::Entry { name: name.clone(), reason: reason.into() }
 }
 
 /// A PAX global header as a member without a place; records that would rename or resize all that
@@ -199,7 +211,7 @@ pub(super) fn global(extension: Extension) -> Result<Member, Error> {
         gid: 0,
         stored: 0,
         size: 0,
-        sparse: false,
+        sparse: None,
         pax,
     })
 }
@@ -221,25 +233,6 @@ fn kind(typeflag: u8, name: &[u8]) -> Option<Type> {
         b'6' => Type::Fifo,
         _ => return None,
     })
-}
-
-pub(super) fn size_field(header: &[u8; BLOCK]) -> Option<u64> {
-    let size = tar::Header::from_byte_slice(header).entry_size();
-    size.or_else(|error| zero_if_empty(&header[124..136], error)).ok()
-}
-
-/// A numeric field without a digit is 0, as engines read it.
-fn zero_if_empty<N: From<u8>>(field: &[u8], error: io::Error) -> io::Result<N> {
-    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(N::from(0)) } else { Err(error) }
-}
-
-/// Historic writers summed signed bytes, so both sums are accepted, as engines do.
-pub(super) fn checksum_holds(header: &[u8; BLOCK]) -> bool {
-    let Ok(written) = tar::Header::from_byte_slice(header).cksum() else { return false };
-    let byte_at = |index: usize| if (148..156).contains(&index) { b' ' } else { header[index] };
-    let unsigned: u32 = (0..BLOCK).map(|index| u32::from(byte_at(index))).sum();
-    let signed: i64 = (0..BLOCK).map(|index| i64::from(byte_at(index).cast_signed())).sum();
-    written == unsigned || i64::from(written) == signed
 }
 
 /// The header blocks of an extension with that content.

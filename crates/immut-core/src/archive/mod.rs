@@ -2,18 +2,21 @@
 //!
 //! The reader follows what container engines do with a layer (Go's `archive/tar`), since what they
 //! unpack is what counts: PAX records are binary-safe, header-only types have no content whatever
-//! their size field says, a name comes from `GNU.sparse.name`, then the PAX record, then the GNU
-//! long name, then the header.
+//! their size field says, numbers and prefixes of names are read as Go reads them. Where engines
+//! would not agree on an entry's name it is refused.
 
 mod edit;
+mod header;
 mod member;
 mod pax;
+mod sparse;
 
 use std::io::{self, Read};
 
 pub(crate) use edit::zero_blocks;
 pub(crate) use member::{Head, Member, Type};
 pub(crate) use pax::Pax;
+pub(crate) use sparse::Sparse;
 
 /// Tar's unit, in bytes.
 pub(crate) const BLOCK: usize = 512;
@@ -71,16 +74,17 @@ impl<R: Read> Archive<R> {
             if extensions.iter().map(|one| one.raw.len() as u64).sum::<u64>() > 2 * MAX_EXTENSION {
                 return Err(self.bad("the extended headers of one entry have more than 2 MiB"));
             }
-            let held: usize = extensions.iter().map(|one: &member::Extension| one.raw.len()).sum();
-            if held as u64 > 2 * MAX_EXTENSION {
-                return Err(self.bad("the extended headers of one entry have more than 2 MiB"));
-            }
             let Some(header) = self.header(extensions.is_empty())? else { return Ok(None) };
-            match header[member::TYPEFLAG] {
-                b'x' | b'X' | b'L' | b'K' => extensions.push(self.extension(&header)?),
+            match header[header::TYPEFLAG] {
+                b'x' | b'L' | b'K' => extensions.push(self.extension(&header)?),
                 b'g' if extensions.is_empty() => {
                     let global = self.extension(&header)?;
                     return member::global(global).map(Some);
+                }
+                b'g' => {
+                    return Err(
+                        self.bad("a PAX global header stands among the headers of an entry")
+                    );
                 }
                 _ => {
                     let sparse = self.sparse_map(&header)?;
@@ -102,7 +106,7 @@ impl<R: Read> Archive<R> {
         }
         let count = self.inner.read(&mut buffer[..want])?;
         if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(self.cut());
         }
         self.left -= count as u64;
         Ok(count)
@@ -117,7 +121,8 @@ impl<R: Read> Archive<R> {
     fn skip_content(&mut self) -> io::Result<()> {
         let mut buffer = [0; 1 << 14];
         while self.read_content(&mut buffer)? > 0 {}
-        self.inner.read_exact(&mut buffer[..self.padding])?;
+        // An archive may end in the padding, as engines have it: nothing of the file is missing.
+        read_full(&mut self.inner, &mut buffer[..self.padding])?;
         self.padding = 0;
         Ok(())
     }
@@ -130,7 +135,7 @@ impl<R: Read> Archive<R> {
             return Ok(None);
         }
         if filled < BLOCK {
-            return Err(Error::Read(io::ErrorKind::UnexpectedEof.into()));
+            return Err(self.bad("the archive ends in the middle of a header"));
         }
         if block == [0; BLOCK] {
             let filled = read_full(&mut self.inner, &mut block)?;
@@ -141,7 +146,7 @@ impl<R: Read> Archive<R> {
                 Err(self.bad("a block of zeros stands among the headers"))
             };
         }
-        if !member::checksum_holds(&block) {
+        if !header::checksum_holds(&block) {
             return Err(self.bad("the next header's checksum does not hold"));
         }
         Ok(Some(block))
@@ -149,14 +154,17 @@ impl<R: Read> Archive<R> {
 
     /// An extended header with its content and padding, raw.
     fn extension(&mut self, header: &[u8; BLOCK]) -> Result<member::Extension, Error> {
-        let size = member::size_field(header).ok_or_else(|| self.bad("a size is no number"))?;
+        let size = header::number(&header[header::SIZE]);
+        let size = size.ok_or_else(|| self.bad("a size is no number"))?;
         if size > MAX_EXTENSION {
             return Err(self.bad("an extended header has more than 1 MiB"));
         }
         let content = usize::try_from(size).map_err(|_| self.bad("a size is no number"))?;
         let mut raw = header.to_vec();
         raw.resize(BLOCK + content + padding(size), 0);
-        self.inner.read_exact(&mut raw[BLOCK..])?;
+        if read_full(&mut self.inner, &mut raw[BLOCK..])? < raw.len() - BLOCK {
+            return Err(self.bad("the archive ends in the middle of a header"));
+        }
         Ok(member::Extension { raw, content })
     }
 
@@ -165,17 +173,24 @@ impl<R: Read> Archive<R> {
         /// Enough for a map of 21 million pieces, far past any real file.
         const MOST: usize = 1 << 20;
         let mut map = Vec::new();
-        let mut extended = header[member::TYPEFLAG] == b'S' && header[member::GNU_IS_EXTENDED] != 0;
+        let mut extended = header[header::TYPEFLAG] == b'S' && header[header::GNU_IS_EXTENDED] != 0;
         while extended {
             let mut block = [0; BLOCK];
-            self.inner.read_exact(&mut block)?;
-            extended = block[member::SPARSE_IS_EXTENDED] != 0;
+            if read_full(&mut self.inner, &mut block)? < BLOCK {
+                return Err(self.bad("the archive ends in the middle of a header"));
+            }
+            extended = block[header::SPARSE_IS_EXTENDED] != 0;
             map.extend_from_slice(&block);
             if map.len() > MOST {
                 return Err(self.bad("a sparse file's map has more than 1 MiB"));
             }
         }
         Ok(map)
+    }
+
+    fn cut(&self) -> io::Error {
+        let text = format!("the archive ends in the content of {}", self.last);
+        io::Error::new(io::ErrorKind::UnexpectedEof, text)
     }
 
     fn bad(&self, reason: &'static str) -> Error {

@@ -14,7 +14,7 @@ impl Pax {
             let record = bytes.get(space + 1..length)?;
             let (b'\n', record) = record.split_last()? else { return None };
             let equals = record.iter().position(|byte| *byte == b'=')?;
-            if equals == 0 {
+            if equals == 0 || record[..equals].contains(&0) {
                 return None;
             }
             records.push((record[..equals].to_vec(), record[equals + 1..].to_vec()));
@@ -47,6 +47,11 @@ impl Pax {
         (!value.is_empty()).then_some(value)
     }
 
+    /// The records as they stand.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(|(key, _)| key.as_slice())
     }
@@ -63,10 +68,12 @@ impl Pax {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    pub(crate) fn extend(&mut self, other: &Self) {
-        self.0.extend(other.0.iter().cloned());
-    }
+/// A number of a record; none if it is none, negative, or more than 63 bits hold.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    i64::try_from(number).is_ok().then_some(number)
 }
 
 fn digits(number: usize) -> usize {
@@ -97,9 +104,16 @@ mod tests {
 
     #[test]
     fn malformed_records_are_refused() {
-        for bytes in
-            [&b"5 a=b\n"[..], b"6 a=b\nx", b"x a=b\n", b"6 ab\n\n", b"99 a=b\n", b"5 =b\n", b"0 \n"]
-        {
+        for bytes in [
+            &b"5 a=b\n"[..],
+            b"6 a=b\nx",
+            b"x a=b\n",
+            b"6 ab\n\n",
+            b"99 a=b\n",
+            b"5 =b\n",
+            b"0 \n",
+            b"7 a\0=b\n",
+        ] {
             assert_eq!(Pax::parse(bytes), None, "{bytes:?}");
         }
     }

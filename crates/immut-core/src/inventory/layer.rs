@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::probe::{Probe, is_kept};
 use super::read::{Budget, Error};
 use super::{Entry, Kind, Layer, Limits, Sought};
-use crate::archive::{Archive, Member, Type};
+use crate::archive::{self, Archive, Member, Sparse, Type};
 use crate::image::Compression;
 use crate::inventory::packages;
 use crate::inventory::probe::Content;
@@ -92,17 +92,22 @@ pub(crate) fn decoder<'a, R: io::BufRead + Send + 'a>(
 
 fn walk<R: Read>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Result<Indexed, Error> {
     let layer = number + 1;
-    let archive_error = |source| Error::Archive { layer, source };
     let read_error = |source| Error::Read { layer, source };
+    let archive_error = |error| match error {
+        archive::Error::Read(source) => read_error(source),
+        source => Error::Archive { layer, source },
+    };
     let budget = tar.budget;
     let mut archive = Archive::new(tar);
     let mut entries = Vec::new();
     let mut contents = Contents::default();
     while let Some(member) = archive.next().map_err(archive_error)? {
-        let index = budget.count_entry(layer, entries.len())?;
+        let name = member.path.as_bytes().len() + member.link.len();
+        let index = budget.count_entry(layer, entries.len(), name)?;
         let entry = entry(&member).map_err(archive_error)?;
         if entry.kind == Kind::File {
-            contents.read(index, &member, &entry.path, &mut archive, sought).map_err(read_error)?;
+            let read = contents.read(index, &member, &entry.path, &mut archive, sought);
+            read.map_err(archive_error)?;
         }
         entries.push(entry);
     }
@@ -132,11 +137,15 @@ impl Contents {
         path: &RootPath,
         archive: &mut Archive<R>,
         sought: &Sought,
-    ) -> io::Result<()> {
+    ) -> Result<(), archive::Error> {
+        let refuse = |reason: &str| refused(path, reason);
         let mut hasher = Sha256::new();
         let mut probe = Probe::new(sought);
-        // A sparse file's content is not its text.
-        let mut keep = (wanted(path, sought) && !member.sparse).then(Vec::new);
+        let mut expansion = member.sparse.as_ref().map(Sparse::expansion);
+        let mut keep = wanted(path, sought).then(Vec::new);
+        if expansion.is_some() && keep.take().is_some() {
+            self.unseen.push(format!("{path} is sparse and was not looked into"));
+        }
         let mut buffer = [0; 1 << 14];
         loop {
             let count = archive.read_content(&mut buffer)?;
@@ -144,7 +153,12 @@ impl Contents {
                 break;
             }
             hasher.update(&buffer[..count]);
-            probe.feed(&buffer[..count]);
+            match &mut expansion {
+                None => probe.feed(&buffer[..count]),
+                Some(expansion) => expansion
+                    .feed(&buffer[..count], &mut |piece| probe.feed(piece))
+                    .map_err(refuse)?,
+            }
             if let Some(bytes) = &mut keep {
                 bytes.extend_from_slice(&buffer[..count]);
                 if bytes.len() > KEPT_FILE || self.held + bytes.len() > KEPT_LAYER {
@@ -153,9 +167,12 @@ impl Contents {
                 }
             }
         }
+        if let Some(expansion) = &expansion {
+            expansion.finish().map_err(refuse)?;
+        }
         self.held += keep.as_ref().map_or(0, Vec::len);
         self.kept.extend(keep.map(|bytes| (entry, bytes)));
-        let digest = (!member.sparse).then(|| Digest::finish(hasher));
+        let digest = member.sparse.is_none().then(|| Digest::finish(hasher));
         self.files.push(FileFacts { entry, size: member.size, digest, content: probe.finish() });
         Ok(())
     }
@@ -165,11 +182,12 @@ fn wanted(path: &RootPath, sought: &Sought) -> bool {
     is_kept(path) || packages::is_database(path, sought)
 }
 
-fn entry(member: &Member) -> Result<Entry, crate::archive::Error> {
-    let refuse = |reason: &str| crate::archive::Error::Entry {
-        name: member.path.to_string(),
-        reason: reason.to_owned(),
-    };
+fn refused(path: &RootPath, reason: &str) -> archive::Error {
+    archive::Error::Entry { name: path.to_string(), reason: reason.to_owned() }
+}
+
+fn entry(member: &Member) -> Result<Entry, archive::Error> {
+    let refuse = |reason: &str| refused(&member.path, reason);
     let (path, kind) = match marker(&member.path) {
         _ if member.kind == Type::Global => (member.path.clone(), Kind::Ignored),
         Marker::None => (member.path.clone(), kind(member).map_err(|reason| refuse(&reason))?),

@@ -3,7 +3,7 @@
 /// Limits on what an image may hold; generous, and each has a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Entries of all layers together (`--max-entries`).
+    /// Entries of all layers together (`--max-entries`); long names count as several.
     pub entries: u64,
     /// Bytes of all layers' archives together (`--max-bytes`).
     pub bytes: u64,

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::layer::{FileFacts, Indexed, is_metadata};
 use super::probe::Content;
-use super::read::Error;
+use super::read::{Error, LONG_NAME};
 use super::{Entry, EntryId, Inode, InodeId, Inventory, Kind, Name, Packages, Sought, beneath};
 use crate::path::RootPath;
 
@@ -126,7 +126,7 @@ impl View {
         if let Some(parent) = path.parent().filter(|parent| !parent.is_root()) {
             let there = self.names.get(&parent).map(|name| &inodes[name.inode as usize].kind);
             if there != Some(&Kind::Directory) {
-                self.implied += 1 + parent.as_bytes().len() as u64 / 256;
+                self.implied += 1 + parent.as_bytes().len() as u64 / LONG_NAME;
                 self.put(&parent, Name { inode: IMPLIED, entry: None }, true, inodes);
             }
         }

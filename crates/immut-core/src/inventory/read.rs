@@ -232,6 +232,9 @@ impl<F: FnMut(&mut [u8]) -> io::Result<usize>> Read for ReadFn<F> {
     }
 }
 
+/// A name counts as one more entry for as many bytes.
+pub(super) const LONG_NAME: u64 = 256;
+
 /// What all layers together may still hold.
 pub(super) struct Budget {
     limits: Limits,
@@ -244,14 +247,21 @@ impl Budget {
         Self { limits: limits.clone(), entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
-    /// Counts one more entry of a layer (from 1) and gives its index.
-    pub(super) fn count_entry(&self, layer: usize, index: usize) -> Result<u32, Error> {
+    /// Counts one more entry of a layer (from 1) and gives its index. One with a long name counts as
+    /// several, since names are what an inventory holds most of.
+    pub(super) fn count_entry(
+        &self,
+        layer: usize,
+        index: usize,
+        name: usize,
+    ) -> Result<u32, Error> {
         let limit = self.limits.entries;
+        let count = 1 + name as u64 / LONG_NAME;
         match u32::try_from(index) {
-            Ok(index) if self.entries.fetch_add(1, Ordering::Relaxed) < limit => Ok(index),
+            Ok(index) if self.entries.fetch_add(count, Ordering::Relaxed) < limit => Ok(index),
             _ => Err(Error::Limit {
                 layer,
-                what: "the number of entries",
+                what: "the number of entries (long names count as several)",
                 limit,
                 flag: "--max-entries",
             }),

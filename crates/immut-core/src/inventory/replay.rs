@@ -1,6 +1,6 @@
 //! What is left when entries are dropped: the merge played again without them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::layer::is_metadata;
 use super::merge::View;
@@ -23,8 +23,8 @@ pub(crate) struct Replay {
 pub(crate) fn replay(inventory: &Inventory, dropped: &BTreeSet<EntryId>) -> Replay {
     let mut replaying = Replaying {
         inventory,
-        dropped,
         view: View::default(),
+        links: HashMap::new(),
         carries: Vec::new(),
         retargets: Vec::new(),
     };
@@ -47,8 +47,10 @@ pub(crate) fn replay(inventory: &Inventory, dropped: &BTreeSet<EntryId>) -> Repl
 
 struct Replaying<'a> {
     inventory: &'a Inventory,
-    dropped: &'a BTreeSet<EntryId>,
     view: View,
+    /// Entries of inodes that have several, as they came; the first of each has its name still, as
+    /// far as that was asked.
+    links: HashMap<InodeId, VecDeque<EntryId>>,
     carries: Vec<EntryId>,
     retargets: Vec<(EntryId, RootPath)>,
 }
@@ -68,18 +70,24 @@ impl Replaying<'_> {
         let directory = entry.kind == Kind::Directory;
         let name = Name { inode, entry: Some(id) };
         self.view.put(&entry.path, name, directory, &self.inventory.inodes);
+        if self.inventory.entries_of(inode).len() > 1 {
+            self.links.entry(inode).or_default().push_back(id);
+        }
     }
 
     /// A name that the inode has at this point of the replay, and keeps when the new one is put.
-    fn other_name(&self, inode: InodeId, before: EntryId) -> Option<RootPath> {
-        let new = &self.inventory.entry(before).path;
-        let entries = self.inventory.entries_of(inode);
-        let earlier = entries.iter().filter(|id| **id < before && !self.dropped.contains(id));
-        let mut paths = earlier
-            .map(|id| &self.inventory.entry(*id).path)
-            .filter(|path| !path.is_within(new) && !new.is_within(path));
-        paths
-            .find(|path| self.view.names.get(*path).is_some_and(|name| name.inode == inode))
-            .cloned()
+    fn other_name(&mut self, inode: InodeId, before: EntryId) -> Option<RootPath> {
+        let inventory = self.inventory;
+        let path = |id: &EntryId| &inventory.entry(*id).path;
+        let new = path(&before);
+        let names = &self.view.names;
+        let there = |id: &EntryId| names.get(path(id)).is_some_and(|name| name.inode == inode);
+        let links = self.links.get_mut(&inode)?;
+        // What has lost its name is looked at once: crowds of links would else be searched by each.
+        while links.front().is_some_and(|id| !there(id)) {
+            links.pop_front();
+        }
+        let keeps = |id: &&EntryId| !path(id).is_within(new) && !new.is_within(path(id));
+        links.iter().filter(keeps).find(|id| there(id)).map(|id| path(id).clone())
     }
 }

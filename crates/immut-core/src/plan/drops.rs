@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::id;
+use super::lowest::Lowest;
 use super::{Action, Step};
 use crate::finding::RuleId;
 use crate::inventory::{EntryId, InodeId, Inventory, Kind, Name, Replay, beneath, replay};
@@ -268,8 +269,8 @@ impl<'a> Draft<'a> {
                 _ => {
                     // A directory stays while anything is left beneath it, in whatever layer: some
                     // engines want to see it before what lies in it.
-                    let needed = entry.kind == Kind::Directory
-                        && beneath(&lowest, &entry.path).next().is_some();
+                    let needed =
+                        entry.kind == Kind::Directory && lowest.beneath(&entry.path).is_some();
                     if hit
                         && !needed
                         && self.can_go(id, &homes)
@@ -317,14 +318,12 @@ impl<'a> Draft<'a> {
     }
 
     /// For each name the lowest layer that still has it.
-    fn lowest_layers(&self, dropped: &BTreeSet<EntryId>) -> BTreeMap<RootPath, u32> {
-        let mut lowest = BTreeMap::new();
-        for (id, entry) in self.inventory.entries() {
-            if entry.inode.is_some() && !dropped.contains(&id) {
-                lowest.entry(entry.path.clone()).or_insert(id.layer);
-            }
-        }
-        lowest
+    fn lowest_layers(&self, dropped: &BTreeSet<EntryId>) -> Lowest<'a> {
+        let inventory = self.inventory;
+        let left = inventory
+            .entries()
+            .filter(|(id, entry)| entry.inode.is_some() && !dropped.contains(id));
+        Lowest::new(left.map(|(id, entry)| (&entry.path, id.layer)))
     }
 
     /// Layers from which a step took something and nothing is left but directories that lower
@@ -413,8 +412,7 @@ fn forget<V>(map: &mut BTreeMap<RootPath, V>, path: &RootPath) {
 }
 
 /// Whether something of a lower layer lies beneath a path, or at it.
-fn hides(lowest: &BTreeMap<RootPath, u32>, layer: u32, path: &RootPath, itself: bool) -> bool {
-    let lower = |found: &u32| *found < layer;
-    (itself && lowest.get(path).is_some_and(lower))
-        || beneath(lowest, path).any(|(_, found)| lower(found))
+fn hides(lowest: &Lowest<'_>, layer: u32, path: &RootPath, itself: bool) -> bool {
+    let lower = |found: u32| found < layer;
+    (itself && lowest.at(path).is_some_and(lower)) || lowest.beneath(path).is_some_and(lower)
 }

@@ -9,6 +9,7 @@ mod choices;
 mod conflicts;
 mod drops;
 mod keeping;
+mod lowest;
 mod needs;
 mod reach;
 mod removed;

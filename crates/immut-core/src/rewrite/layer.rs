@@ -1,13 +1,10 @@
 //! One layer, filtered and encoded in one stream.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, BufReader, Read, Write};
 
 use super::encode::Encoder;
 use super::fates::{Added, Fate, Fates, What};
+use super::spool::Spool;
 use super::{Error, NewLayer, config};
 use crate::archive::{Archive, BLOCK, Head, Member, zero_blocks};
 use crate::image::{Compression, Descriptor};
@@ -24,36 +21,6 @@ pub(super) struct Scene<'a> {
     pub(super) stage: &'a Layout,
     pub(super) date: &'a config::Date,
     pub(super) progress: &'a dyn Progress,
-}
-
-/// Files put aside whose bytes later hardlinks take over, often one, sometimes several: a name that
-/// has them may be hidden again before the next link comes.
-#[derive(Default)]
-pub(super) struct Spool(Mutex<HashMap<EntryId, (Member, File)>>);
-
-impl Spool {
-    fn put<R: Read>(
-        &self,
-        id: EntryId,
-        member: Member,
-        archive: &mut Archive<R>,
-        folder: &Path,
-    ) -> io::Result<()> {
-        let mut file = tempfile::tempfile_in(folder)?;
-        copy_plain(archive, &mut file)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (member, file));
-        Ok(())
-    }
-
-    /// A file's headers, and its content from the start.
-    fn get(&self, id: EntryId) -> io::Result<(Member, File)> {
-        let spooled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (member, file) =
-            spooled.get(&id).ok_or_else(|| io::Error::other("a carried file was not put aside"))?;
-        let mut content = file.try_clone()?;
-        content.rewind()?;
-        Ok((member.clone(), content))
-    }
 }
 
 impl Scene<'_> {
@@ -99,7 +66,7 @@ impl Scene<'_> {
             let id = EntryId { layer, index };
             if self.fates.wanted.contains(&id) {
                 spool
-                    .put(id, member, &mut archive, self.stage.folder())
+                    .put(id, &member, &mut archive, self.stage.folder())
                     .map_err(io_error(number))?;
             }
         }
@@ -234,7 +201,7 @@ impl Filter<'_> {
         let fate = fates.of(id).unwrap_or(&unchanged);
         let lent = fates.wanted.contains(&id);
         if lent {
-            self.spool.put(id, member.clone(), archive, self.scene.stage.folder())?;
+            self.spool.put(id, &member, archive, self.scene.stage.folder())?;
         }
         if fate.dropped {
             return Ok(());
@@ -250,15 +217,15 @@ impl Filter<'_> {
         }
         self.out.write_all(&member.head.to_bytes())?;
         if lent {
-            io::copy(&mut self.spool.get(id)?.1, &mut self.out)?;
-            return self.out.write_all(zero_blocks(member.stored));
+            let (_, mut spooled) = self.spool.get(id)?;
+            return copy_content(&mut spooled, &mut self.out, member.stored);
         }
         copy_content(archive, &mut self.out, member.stored)
     }
 
     /// Writes a hardlink as the regular file whose name went.
     fn carry(&mut self, link: &Member, from: EntryId, fate: &Fate<'_>) -> io::Result<()> {
-        let (file, mut content) = self.spool.get(from)?;
+        let (file, mut spooled) = self.spool.get(from)?;
         let mut head = file.head.carried_by(link);
         edit(&mut head, fate);
         // Attributes come with the file's headers.
@@ -266,8 +233,7 @@ impl Filter<'_> {
             head.clear_capability();
         }
         self.out.write_all(&head.to_bytes())?;
-        io::copy(&mut content, &mut self.out)?;
-        self.out.write_all(zero_blocks(file.stored))
+        copy_content(&mut spooled, &mut self.out, file.stored)
     }
 }
 
@@ -283,17 +249,17 @@ fn edit(head: &mut Head, fate: &Fate<'_>) {
     }
 }
 
-fn copy_content<R: Read>(archive: &mut Archive<R>, out: &mut Encoder, size: u64) -> io::Result<()> {
-    copy_plain(archive, out)?;
-    out.write_all(zero_blocks(size))
-}
-
-fn copy_plain<R: Read>(archive: &mut Archive<R>, out: &mut impl Write) -> io::Result<()> {
+/// Copies a member's content with its padding.
+pub(super) fn copy_content<R: Read>(
+    archive: &mut Archive<R>,
+    out: &mut impl Write,
+    size: u64,
+) -> io::Result<()> {
     let mut buffer = [0; 1 << 14];
     loop {
         let count = archive.read_content(&mut buffer)?;
         if count == 0 {
-            return Ok(());
+            return out.write_all(zero_blocks(size));
         }
         out.write_all(&buffer[..count])?;
     }

@@ -8,6 +8,7 @@ mod config;
 mod encode;
 mod fates;
 mod layer;
+mod spool;
 
 use std::io;
 
@@ -116,7 +117,7 @@ pub fn rewrite(
         layer::Scene { subject, fates: &fates, stage, date: &date, progress: making.progress };
     // A carried file's bytes come from an earlier layer, so then one goes after the other.
     let jobs = if fates.carries() { 1 } else { making.jobs };
-    let spool = layer::Spool::default();
+    let spool = spool::Spool::default();
     let new = in_parallel(layers, jobs, |number| scene.layer(number, &spool))?;
     let top = scene.top_layer()?;
     let outcomes: Vec<LayerOutcome> =

@@ -224,15 +224,18 @@ impl Hits {
 
     /// Whether an entry lies in a tree that goes as a whole.
     fn covers(&self, inventory: &Inventory, id: EntryId) -> bool {
-        let path = &inventory.entry(id).path;
-        !inventory.is_hidden(id) && self.trees.keys().any(|tree| path.is_within(tree))
+        !inventory.is_hidden(id) && self.in_tree(&inventory.entry(id).path)
+    }
+
+    fn in_tree(&self, path: &RootPath) -> bool {
+        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        !self.trees.is_empty() && above.any(|path| self.trees.contains_key(&path))
     }
 
     /// Whether nothing is left at a path when the hits are gone: a hidden hit under a visible file
     /// of the same name does not take that name away.
     fn is_gone(&self, inventory: &Inventory, path: &RootPath) -> bool {
-        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
-        let in_tree = !self.trees.is_empty() && above.any(|path| self.trees.contains_key(&path));
+        let in_tree = self.in_tree(path);
         let hit = self.names.contains_key(path);
         match inventory.names().get(path) {
             Some(name) => {

@@ -8,7 +8,7 @@ use std::process::Command;
 use immut_core::finding::RuleId;
 use immut_core::name::{Digest, PinnedRef};
 use immut_core::plan::{Action, Conflict, Plan};
-use immut_core::rules::Keep;
+use immut_core::rules::{Catalog, Keep};
 use immut_core::store::{Layout, Source};
 use immut_core::{Error, Hardened, Options, Planned};
 use immut_testkit::model::{self, Tree, View};
@@ -203,6 +203,21 @@ pub(crate) fn keeping(keep: &[&str]) -> Options {
 pub(crate) fn words(words: &[&str]) -> Option<Vec<String>> {
     Some(words.iter().map(|word| (*word).to_owned()).collect())
 }
+
+/// A catalog whose only rule removes those paths.
+pub(crate) fn removing(asked: &[String]) -> Options {
+    let paths: Vec<String> = asked.iter().map(|path| format!("'/{path}'")).collect();
+    let rule = format!(
+        "[[rule]]\nid='gone'\ntitle='t'\nseverity='low'\nremedy='remove'\nmatcher='files'\nwhy='w'\n\
+         [[rule.places]]\nfamily='f'\npresent=['/{MARK}']\npaths=[{}]\n",
+        paths.join(",")
+    );
+    let catalog = Catalog::parse(&[&rule], "executables=[]").expect("a catalog");
+    Options { catalog, jobs: 2, ..Options::default() }
+}
+
+/// The file in whose presence it does.
+pub(crate) const MARK: &str = "mark";
 
 /// A fixture below the shared folder.
 pub(crate) fn fixture(path: &str) -> Option<PathBuf> {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use immut_core::Options;
 use immut_core::inventory::Limits;
@@ -10,7 +9,7 @@ use immut_core::store::Layout;
 use immut_testkit::recipe::{Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};
 use serde_json::json;
 
-use crate::common::{Scene, fixture};
+use crate::common::Scene;
 
 fn app() -> Recipe {
     Recipe::new().layer(|l| l.file("/app", 0o755, "x").file("/bin/su", 0o4755, vec![7; 5000]))
@@ -213,46 +212,6 @@ fn what_is_no_image_is_refused() {
         IndexRecipe::new().line(json!({ "mediaType": "x", "digest": "no digest", "size": 1 }));
     let error = Scene::of_index(&nested).try_harden(&Options::default()).err().expect("refused");
     assert!(error.to_string().contains("an entry of the index"), "{error}");
-}
-
-#[test]
-fn recorded_archives_end_in_a_result_or_a_sentence() {
-    let Some(folder) = fixture("3-hostile") else { return };
-    let mut files = Vec::new();
-    files_beneath(&folder, &mut files);
-    assert!(files.len() > 60, "{} files", files.len());
-    let mut hardened = 0;
-    for file in files {
-        let name = file.strip_prefix(&folder).expect("beneath").display().to_string();
-        let bytes = std::fs::read(&file).expect("a file");
-        let (encoding, tar) = match crate::common::try_decode(&bytes) {
-            Some(tar) => (Encoding::Gzip, tar),
-            None => (Encoding::Plain, bytes),
-        };
-        let start = Instant::now();
-        let outcome = Scene::of(&app().tar_layer(encoding, tar)).try_harden(&Options::default());
-        assert!(start.elapsed() < Duration::from_secs(20), "{name} took {:?}", start.elapsed());
-        match outcome {
-            Ok(done) => {
-                hardened += 1;
-                assert!(!done.again(&Options::default()).is_changed(), "{name}");
-            }
-            Err(error) => {
-                let told = error.to_string();
-                assert!(told.contains("layer 2"), "{name}: {told}");
-                assert!(told.len() < 1000, "{name}: {told}");
-            }
-        }
-    }
-    assert!(hardened > 25, "only {hardened} were read");
-}
-
-fn files_beneath(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() { files_beneath(&path, files) } else { files.push(path) }
-    }
-    files.sort();
 }
 
 /// The child of the next test; writes past its limit fail as on a full disk.

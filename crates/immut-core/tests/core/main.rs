@@ -7,6 +7,7 @@ mod archives;
 mod carrier;
 mod common;
 mod config;
+mod corners;
 mod drafts;
 mod hostile;
 mod index;

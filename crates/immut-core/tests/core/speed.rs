@@ -6,14 +6,17 @@ use immut_core::Options;
 use immut_testkit::contents;
 use immut_testkit::recipe::{LayerRecipe, Recipe};
 
-use crate::common::{Done, Scene, words};
+use crate::common::{Done, MARK, Scene, removing, words};
 
 /// Far more than is needed on a slow machine, far less than anything quadratic takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn harden(recipe: &Recipe) -> Done {
+    harden_by(recipe, Options::default())
+}
+
+fn harden_by(recipe: &Recipe, mut options: Options) -> Done {
     let scene = Scene::of(&recipe.clone().entrypoint(&["/app"]));
-    let mut options = Options::default();
     options.choices.cmd = words(&[]);
     let start = Instant::now();
     let done = scene.harden(&options);
@@ -86,4 +89,47 @@ fn a_crowd_of_hardlinks_finds_a_new_carrier_in_seconds() {
         .layer(|l| l.whiteout("/lib/apt.systemd.daily"));
     let done = harden(&recipe);
     assert_eq!(done.view()["a/0"].twins.len(), 7999);
+}
+
+/// Each link that needs a new target would look through all names that are gone: hours.
+#[test]
+fn crowds_of_hardlinks_that_go_and_stay_take_seconds() {
+    let crowd = |l: LayerRecipe, folder: &str, count: usize| {
+        (0..count).fold(l, |l, n| l.hardlink(format!("/{folder}/{n}"), "/gone/first"))
+    };
+    let recipe = base()
+        .layer(|l| crowd(l.file(MARK, 0o644, "x").file("/gone/first", 0o644, "x"), "gone", 60_000))
+        .layer(|l| crowd(l, "kept", 60_000));
+    let done = harden_by(&recipe, removing(&["gone".to_owned()]));
+    assert_eq!(done.hardened.platforms[0].plan.after.files, 60_004);
+    assert_eq!(done.tars()[2].len(), 512 + 512 + 59_999 * 512 + 1024);
+}
+
+/// Each marker would look through all that its own layer adds: hours.
+#[test]
+fn crowds_of_markers_over_what_their_layer_adds_take_seconds() {
+    let opaque = |l: LayerRecipe| {
+        (0..40_000).fold(l, |l, n| l.opaque("/d").file(format!("/d/{n}"), 0o644, ""))
+    };
+    let shell = |l: LayerRecipe| l.file("/bin/dash", 0o755, contents::dash());
+    let done = harden(&base().layer(|l| opaque(shell(l))));
+    // The markers hide nothing; the files take a block each.
+    assert_eq!(done.tars()[1].len(), 40_000 * 512 + 1024);
+}
+
+/// A name of 4000 bytes in each of a million entries of a small blob.
+#[test]
+fn names_count_by_their_length() {
+    let names = |l: LayerRecipe| {
+        (0..2000).fold(l, |l, n| l.file(format!("/{}{n}", "n/".repeat(1900)), 0o644, ""))
+    };
+    let scene = Scene::of(&base().layer(names));
+    let mut options = Options::default();
+    options.limits.entries = 20_000;
+    let error = scene.try_harden(&options).err().expect("too many");
+    let told = error.to_string();
+    assert!(
+        told.contains("long names count as several") && told.contains("--max-entries"),
+        "{told}"
+    );
 }

@@ -44,6 +44,8 @@ pub struct Recipe {
 struct Layer {
     tar: Vec<u8>,
     encoding: Encoding,
+    /// The archive as it is stored, if it is not what the encoding makes of it.
+    blob: Option<Vec<u8>>,
     faults: Vec<Fault>,
 }
 
@@ -147,8 +149,17 @@ impl Recipe {
     pub fn tar_layer(mut self, encoding: Encoding, tar: Vec<u8>) -> Self {
         let created_by = format!("layer {}", self.layers.len());
         self.history.push(json!({ "created": CREATED, "created_by": created_by }));
-        self.layers.push(Layer { tar, encoding, faults: Vec::new() });
+        self.layers.push(Layer { tar, encoding, blob: None, faults: Vec::new() });
         self
+    }
+
+    /// Adds a layer that is that archive, stored as those bytes; `encoding` is what its media type
+    /// says.
+    #[must_use]
+    pub fn blob_layer(self, encoding: Encoding, tar: Vec<u8>, blob: Vec<u8>) -> Self {
+        let mut recipe = self.tar_layer(encoding, tar);
+        recipe.layers.last_mut().expect("it was just added").blob = Some(blob);
+        recipe
     }
 
     /// Makes the last added layer wrong.
@@ -304,7 +315,8 @@ impl Recipe {
     }
 
     fn build_layer(&self, layer: &Layer) -> (BuiltLayer, Option<(String, Vec<u8>)>) {
-        let mut blob = layer.encoding.encode(&layer.tar);
+        let encoded = || layer.encoding.encode(&layer.tar);
+        let mut blob = layer.blob.clone().unwrap_or_else(encoded);
         for fault in &layer.faults {
             match fault {
                 Fault::EncodedTruncated(length) => blob.truncate(*length),

@@ -115,7 +115,7 @@ impl Packed {
             read(&mut archive).map_err(|error| broken(error.to_string()))?
         {
             let found = match member.kind {
-                Type::File if !member.sparse => {
+                Type::File if member.sparse.is_none() => {
                     Member::Content(Piece { offset, size: member.stored })
                 }
                 // A hardlink's target is a member's name, a symlink's is seen from the link.
