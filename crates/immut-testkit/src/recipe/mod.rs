@@ -19,6 +19,7 @@ mod encode;
 mod index;
 mod layer;
 mod layout;
+mod lazy;
 
 pub use encode::{Encoding, digest_of};
 pub use index::{BuiltIndex, IndexRecipe};
@@ -44,6 +45,9 @@ pub struct Recipe {
 struct Layer {
     tar: Vec<u8>,
     encoding: Encoding,
+    /// The blob, if it is not just the encoded archive.
+    blob: Option<Vec<u8>>,
+    annotations: Option<Value>,
     faults: Vec<Fault>,
 }
 
@@ -147,14 +151,37 @@ impl Recipe {
     pub fn tar_layer(mut self, encoding: Encoding, tar: Vec<u8>) -> Self {
         let created_by = format!("layer {}", self.layers.len());
         self.history.push(json!({ "created": CREATED, "created_by": created_by }));
-        self.layers.push(Layer { tar, encoding, faults: Vec::new() });
+        self.layers.push(Layer {
+            tar,
+            encoding,
+            blob: None,
+            annotations: None,
+            faults: Vec::new(),
+        });
+        self
+    }
+
+    /// Adds a layer in the format eStargz: a gzip member for each file, a landmark, a table of
+    /// contents as the last entry, a footer, and the annotation that vouches for the table.
+    #[must_use]
+    pub fn estargz_layer(self, build: impl FnOnce(LayerRecipe) -> LayerRecipe) -> Self {
+        let lazy = lazy::estargz(&build(LayerRecipe::new()).ending([]).into_tar());
+        let mut recipe = self.tar_layer(Encoding::Gzip, lazy.tar);
+        recipe.last_layer().blob = Some(lazy.blob);
+        recipe.layer_annotation(lazy::TOC_DIGEST, &lazy.toc_digest)
+    }
+
+    /// Sets an annotation of the last added layer's descriptor.
+    #[must_use]
+    pub fn layer_annotation(mut self, key: &str, value: &str) -> Self {
+        self.last_layer().annotations.get_or_insert_with(|| json!({}))[key] = value.into();
         self
     }
 
     /// Makes the last added layer wrong.
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
-        self.layers.last_mut().expect("a fault needs a layer").faults.push(fault);
+        self.last_layer().faults.push(fault);
         self
     }
 
@@ -303,8 +330,12 @@ impl Recipe {
         Built { path: folder.to_owned(), ..built }
     }
 
+    fn last_layer(&mut self) -> &mut Layer {
+        self.layers.last_mut().expect("there is a layer")
+    }
+
     fn build_layer(&self, layer: &Layer) -> (BuiltLayer, Option<(String, Vec<u8>)>) {
-        let mut blob = layer.encoding.encode(&layer.tar);
+        let mut blob = layer.blob.clone().unwrap_or_else(|| layer.encoding.encode(&layer.tar));
         for fault in &layer.faults {
             match fault {
                 Fault::EncodedTruncated(length) => blob.truncate(*length),
@@ -314,6 +345,9 @@ impl Recipe {
         }
         let media_type = layer.encoding.media_type(self.docker);
         let mut descriptor = descriptor(&media_type, &blob);
+        if let Some(annotations) = &layer.annotations {
+            descriptor["annotations"] = annotations.clone();
+        }
         let digest = digest_of(&blob);
         let mut diff_id = digest_of(&layer.tar);
         let mut stored = Some((digest, blob.clone()));
