@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use layout::Layout;
+pub(crate) use referrers::subject;
 pub use registry::{Registry, RegistryOptions};
 pub use verify::Verified;
 
@@ -180,7 +181,7 @@ pub fn copy(digest: &Digest, from: &dyn Source, to: &dyn Sink) -> Result<RawMani
 }
 
 /// An index in an index is honest; a tower of them is not.
-const DEEPEST: usize = 4;
+pub(crate) const DEEPEST: usize = 4;
 
 fn copy_nested(
     digest: &Digest,
