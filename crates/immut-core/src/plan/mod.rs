@@ -12,6 +12,7 @@ mod keeping;
 mod needs;
 mod reach;
 mod removed;
+mod tables;
 mod user;
 
 use std::collections::BTreeSet;
@@ -91,6 +92,14 @@ pub enum Action {
         /// Which.
         entry: EntryId,
         /// What it hid.
+        path: RootPath,
+    },
+    /// A table of contents or a landmark of a lazily pulled layer (eStargz) goes, since its layer is
+    /// written anew.
+    DropTable {
+        /// Which.
+        entry: EntryId,
+        /// Its name.
         path: RootPath,
     },
     /// Mode bits are cleared, in every header that names the inode.

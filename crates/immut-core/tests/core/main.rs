@@ -10,6 +10,7 @@ mod hostile;
 mod index;
 mod invariants;
 mod kinds;
+mod lazy;
 mod merge;
 mod nested;
 mod roots;
