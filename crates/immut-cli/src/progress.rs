@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use immut_core::image::{Descriptor, RawManifest};
 use immut_core::name::{Digest, Location};
 use immut_core::progress::{Event, Progress, Silent, Task};
-use immut_core::store::{Error, Sink, Source};
+use immut_core::store::{Error, Listed, Sink, Source};
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
@@ -126,6 +126,12 @@ impl Source for Watched {
     fn location(&self) -> Location {
         self.to.location()
     }
+    fn images(&self) -> Result<Vec<Listed>, Error> {
+        self.to.images()
+    }
+    fn known_as(&self, manifest: &RawManifest) -> Digest {
+        self.to.known_as(manifest)
+    }
     fn tagged(&self, tag: &str) -> Result<Option<RawManifest>, Error> {
         self.to.tagged(tag)
     }
@@ -166,6 +172,9 @@ impl Sink for Watched {
     }
     fn tag(&self, tag: &str, manifest: &RawManifest) -> Result<(), Error> {
         self.to.tag(tag, manifest)
+    }
+    fn finish(&self) -> Result<(), Error> {
+        self.to.finish()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use immut_core::name::{Location, PinnedRef};
-use immut_core::store::Layout;
+use immut_core::store::{Layout, Unfinished};
 use immut_core::trust::{self, LocalKey, Signer};
 use immut_core::{Options, Publication, harden, publish};
 
@@ -12,12 +12,12 @@ use crate::args::{Global, Harden};
 use crate::exit::{Code, Failure};
 use crate::files::Output;
 use crate::progress::Watched;
-use crate::{interrupt, keys, render, stores};
+use crate::{keys, render, stores};
 
 pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     let choices = choices(&args.choices)?;
     let files = Files::of(args)?;
-    stores::check_destination(&args.to)?;
+    check_destination(args)?;
     let source = stores::source(&args.source.location, global)?;
     let pinned = stores::pinned(&args.source, &*source)?;
     let options = Options {
@@ -51,6 +51,20 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
+fn check_destination(args: &Harden) -> Result<(), Failure> {
+    stores::check_destination(&args.to)?;
+    let reason = match &args.to.location {
+        Location::DockerArchive(_) if args.key.is_some() => {
+            "a docker archive has no room for signatures; pass --no-sign, or write an oci-archive"
+        }
+        Location::DockerArchive(_) if !args.tag.is_empty() => {
+            "images in a docker archive have whole names: --to docker-archive:FILE:NAME:TAG"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(format!("--to {}: {reason}", args.to)))
+}
+
 fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {
     let Some(source) = &args.key else { return Ok(None) };
     if args.generate_key {
@@ -59,7 +73,7 @@ fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {
     keys::load(source).map(Some)
 }
 
-/// The destination's own tag and the others; a layout's image has to have a name.
+/// The destination's own tag and the others; an image in a layout has to have a name.
 fn tags(args: &Harden) -> Vec<String> {
     let mut tags: Vec<String> = args.to.tag.iter().cloned().collect();
     for tag in &args.tag {
@@ -67,7 +81,8 @@ fn tags(args: &Harden) -> Vec<String> {
             tags.push(tag.clone());
         }
     }
-    if tags.is_empty() && matches!(args.to.location, Location::Layout(_)) {
+    if tags.is_empty() && matches!(args.to.location, Location::Layout(_) | Location::OciArchive(_))
+    {
         tags.push("latest".to_owned());
     }
     tags
@@ -76,7 +91,7 @@ fn tags(args: &Harden) -> Vec<String> {
 /// The folder where the image is made; a temporary one goes when the run ends.
 struct Stage {
     layout: Layout,
-    _temporary: Option<tempfile::TempDir>,
+    _temporary: Option<Unfinished>,
 }
 
 impl Stage {
@@ -86,8 +101,7 @@ impl Stage {
         }
         let failed =
             |source| Failure::Local { action: "create", path: "a temporary folder".into(), source };
-        let temporary = stores::temporary_folder().map_err(failed)?;
-        interrupt::stage(temporary.path());
+        let temporary = stores::temporary_stage().map_err(failed)?;
         Ok(Self { layout: Layout::create(temporary.path())?, _temporary: Some(temporary) })
     }
 }

@@ -25,6 +25,8 @@ use index::Assembling;
 pub struct Hardened {
     /// What was hardened.
     pub source: PinnedRef,
+    /// The digest of its manifest or index; in a docker archive not the one that names it.
+    pub source_manifest: Digest,
     /// The result: a manifest, or an index of several.
     pub result: RawManifest,
     /// Each platform.
@@ -66,7 +68,7 @@ impl Hardened {
 
     /// Whether anything changed.
     pub fn is_changed(&self) -> bool {
-        self.digest() != self.source.digest
+        self.digest() != self.source_manifest
     }
 
     /// Files and bytes of all platforms, before and after.
@@ -118,7 +120,16 @@ pub fn harden(
     for index in nested.iter().chain([&result]) {
         stage.put_manifest(index)?;
     }
-    Ok(Hardened { source: pinned.clone(), result, platforms, left_out, companions, nested })
+    let source_manifest = image.raw().descriptor().digest;
+    Ok(Hardened {
+        source: pinned.clone(),
+        source_manifest,
+        result,
+        platforms,
+        left_out,
+        companions,
+        nested,
+    })
 }
 
 /// One conflict refuses the whole: half an index is no image to rely on.

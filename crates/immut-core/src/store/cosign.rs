@@ -19,7 +19,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::layout::REF_NAME;
+use super::listing::REF_NAME;
 use crate::image::{Descriptor, media_type};
 use crate::name::Digest;
 
@@ -64,6 +64,11 @@ pub(super) fn saved(lines: &[Value], tag: &str) -> Option<Descriptor> {
     };
     first(&[IMAGE, IMAGE_INDEX]).filter(|line| line["digest"] == image)?;
     Descriptor::deserialize(first(&[wanted])?).ok()
+}
+
+/// Whether a line is that of signatures or attestations.
+pub(super) fn is_signature(line: &Value) -> bool {
+    [SIGNATURES, ATTESTATIONS].iter().any(|kind| line["annotations"][KIND] == *kind)
 }
 
 /// Whether cosign would take `image` for the image of this layout.

@@ -27,7 +27,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("finding", &["path"]),
     ("archive", &["path"]),
     ("image", &["name"]),
-    ("store", &["image", "name"]),
+    ("store", &["archive", "image", "name", "path"]),
     ("inventory", &["archive", "image", "name", "parallel", "path", "progress", "store"]),
     ("user", &["inventory", "path"]),
     ("rules", &["finding", "image", "inventory", "name", "path", "user"]),
