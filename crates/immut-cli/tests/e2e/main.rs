@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod fixtures;
 mod indexes;
 mod interrupts;
 mod keys;

@@ -2,7 +2,7 @@
 //! that can be taken for two things.
 
 use immut_core::{Error, Options};
-use immut_testkit::recipe::{Encoding, Fault, IndexRecipe, Recipe, descriptor};
+use immut_testkit::recipe::{Fault, IndexRecipe, Recipe, descriptor};
 use serde_json::{Value, json};
 
 use crate::common::Scene;
@@ -12,25 +12,12 @@ const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// A manifest of something else: config and layers with media types of their own.
-fn artifact(kind: Option<&str>, config: &str, layer: &str) -> Recipe {
-    let content = format!("content of {layer}");
-    let recipe = Recipe::new().tar_layer(Encoding::Plain, content.clone().into_bytes());
-    recipe.manifest(|json| {
-        json["config"] = descriptor(config, b"{}");
-        json["layers"] = json!([descriptor(layer, content.as_bytes())]);
-        if let Some(kind) = kind {
-            json["artifactType"] = kind.into();
-        }
-    })
-}
-
 /// Artifacts as they are found in registries, and what they are called.
 fn artifacts() -> Vec<(Recipe, &'static str)> {
     let image = "application/vnd.oci.image.config.v1+json";
     vec![
         (
-            artifact(
+            Recipe::artifact(
                 None,
                 "application/vnd.cncf.helm.config.v1+json",
                 "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
@@ -38,29 +25,29 @@ fn artifacts() -> Vec<(Recipe, &'static str)> {
             "a Helm chart (application/vnd.cncf.helm.config.v1+json)",
         ),
         (
-            artifact(None, "application/vnd.wasm.config.v0+json", "application/wasm"),
+            Recipe::artifact(None, "application/vnd.wasm.config.v0+json", "application/wasm"),
             "a WebAssembly module",
         ),
         (
-            artifact(None, image, "application/vnd.module.wasm.content.layer.v1+wasm"),
+            Recipe::artifact(None, image, "application/vnd.module.wasm.content.layer.v1+wasm"),
             "a WebAssembly module (application/vnd.module.wasm.content.layer.v1+wasm)",
         ),
         (
-            artifact(None, image, "application/vnd.dev.cosign.simplesigning.v1+json"),
+            Recipe::artifact(None, image, "application/vnd.dev.cosign.simplesigning.v1+json"),
             "a cosign signature",
         ),
         (
-            artifact(
+            Recipe::artifact(
                 Some("application/vnd.dev.sigstore.bundle.v0.3+json"),
                 EMPTY,
                 "application/vnd.dev.sigstore.bundle.v0.3+json",
             ),
             "a signature or attestation (Sigstore bundle)",
         ),
-        (artifact(None, image, "application/vnd.in-toto+json"), "an attestation"),
-        (artifact(Some("application/spdx+json"), EMPTY, "application/spdx+json"), "(SBOM)"),
+        (Recipe::artifact(None, image, "application/vnd.in-toto+json"), "an attestation"),
+        (Recipe::artifact(Some("application/spdx+json"), EMPTY, "application/spdx+json"), "(SBOM)"),
         (
-            artifact(
+            Recipe::artifact(
                 None,
                 "application/vnd.docker.container.image.v1+json",
                 "application/vnd.ollama.image.model",
@@ -68,11 +55,11 @@ fn artifacts() -> Vec<(Recipe, &'static str)> {
             "a machine learning model",
         ),
         (
-            artifact(Some("application/vnd.example.thing"), EMPTY, "text/plain"),
+            Recipe::artifact(Some("application/vnd.example.thing"), EMPTY, "text/plain"),
             "an artifact of type \"application/vnd.example.thing\"",
         ),
         (
-            artifact(None, EMPTY, "application/vnd.oci.image.layer.v1.tar"),
+            Recipe::artifact(None, EMPTY, "application/vnd.oci.image.layer.v1.tar"),
             "an artifact without a config (application/vnd.oci.empty.v1+json)",
         ),
     ]
@@ -118,7 +105,7 @@ fn an_artifact_about_an_image_stays_only_with_it_unchanged() {
     let sbom = |about: &Recipe| {
         let built = about.build();
         let line = descriptor(MANIFEST, &built.manifest);
-        let sbom = artifact(Some("application/spdx+json"), EMPTY, "application/spdx+json");
+        let sbom = Recipe::artifact(Some("application/spdx+json"), EMPTY, "application/spdx+json");
         sbom.manifest(|json| json["subject"] = line)
     };
     let beside = |image: &Recipe| {
@@ -137,8 +124,11 @@ fn an_artifact_about_an_image_stays_only_with_it_unchanged() {
 
 #[test]
 fn attestations_without_the_annotations_of_buildkit_are_no_platform() {
-    let attestation =
-        artifact(None, "application/vnd.oci.image.config.v1+json", "application/vnd.in-toto+json");
+    let attestation = Recipe::artifact(
+        None,
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.in-toto+json",
+    );
     let index = IndexRecipe::new().image(&linux("amd64")).image_with(&attestation, |line| {
         line["platform"] = json!({ "os": "unknown", "architecture": "unknown" });
     });

@@ -130,6 +130,20 @@ impl Recipe {
         }
     }
 
+    /// A manifest of something else than an image, with one layer: its `artifactType`, if it has one,
+    /// and the media types of its config, `{}`, and its layer.
+    pub fn artifact(kind: Option<&str>, config: &str, layer: &str) -> Self {
+        let content = format!("content of {layer}").into_bytes();
+        let line = descriptor(layer, &content);
+        Self::new().tar_layer(Encoding::Plain, content).manifest(|json| {
+            json["config"] = descriptor(config, b"{}");
+            json["layers"] = json!([line]);
+            if let Some(kind) = kind {
+                json["artifactType"] = kind.into();
+            }
+        })
+    }
+
     /// Adds a layer, compressed with gzip.
     #[must_use]
     pub fn layer(self, build: impl FnOnce(LayerRecipe) -> LayerRecipe) -> Self {
