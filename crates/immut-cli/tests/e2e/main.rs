@@ -5,6 +5,7 @@
 mod common;
 
 mod fixtures;
+mod images;
 mod indexes;
 mod interrupts;
 mod keys;

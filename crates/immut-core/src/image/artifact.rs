@@ -54,15 +54,15 @@ fn name_of(media_type: &str) -> Option<&'static str> {
 
 /// What artifacts are called, by the start of their media type.
 const NAMES: &[(&str, &str)] = &[
-    ("application/spdx+json", "a list of contents (SBOM)"),
-    ("application/vnd.amazon.soci.", "an index for lazy pulling (SOCI)"),
+    ("application/spdx+json", "an SBOM"),
+    ("application/vnd.amazon.soci.", "a SOCI index for lazy pulling"),
     ("application/vnd.cncf.flux.", "a Flux artifact"),
     ("application/vnd.cncf.helm.", "a Helm chart"),
     ("application/vnd.cncf.model.", "a machine learning model"),
     ("application/vnd.cncf.notary.", "a Notation signature"),
-    ("application/vnd.cyclonedx", "a list of contents (SBOM)"),
+    ("application/vnd.cyclonedx", "an SBOM"),
     ("application/vnd.dev.cosign.simplesigning.", "a cosign signature"),
-    ("application/vnd.dev.sigstore.bundle", "a signature or attestation (Sigstore bundle)"),
+    ("application/vnd.dev.sigstore.bundle", "a Sigstore signature or attestation"),
     ("application/vnd.docker.ai.", "a machine learning model"),
     ("application/vnd.docker.attestation.", "an attestation"),
     ("application/vnd.docker.compose.", "a Compose project"),
@@ -73,10 +73,10 @@ const NAMES: &[(&str, &str)] = &[
     ("application/vnd.oci.empty.", "an artifact without a config"),
     ("application/vnd.ollama.", "a machine learning model"),
     ("application/vnd.sylabs.sif.", "a Singularity image"),
-    ("application/vnd.syft", "a list of contents (SBOM)"),
+    ("application/vnd.syft", "an SBOM"),
     ("application/vnd.wasm.", "a WebAssembly module"),
     ("application/wasm", "a WebAssembly module"),
-    ("text/spdx", "a list of contents (SBOM)"),
+    ("text/spdx", "an SBOM"),
 ];
 
 #[cfg(test)]

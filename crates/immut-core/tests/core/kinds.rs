@@ -42,10 +42,13 @@ fn artifacts() -> Vec<(Recipe, &'static str)> {
                 EMPTY,
                 "application/vnd.dev.sigstore.bundle.v0.3+json",
             ),
-            "a signature or attestation (Sigstore bundle)",
+            "a Sigstore signature or attestation",
         ),
         (Recipe::artifact(None, image, "application/vnd.in-toto+json"), "an attestation"),
-        (Recipe::artifact(Some("application/spdx+json"), EMPTY, "application/spdx+json"), "(SBOM)"),
+        (
+            Recipe::artifact(Some("application/spdx+json"), EMPTY, "application/spdx+json"),
+            "an SBOM (application/spdx+json)",
+        ),
         (
             Recipe::artifact(
                 None,
@@ -115,7 +118,7 @@ fn an_artifact_about_an_image_stays_only_with_it_unchanged() {
     assert!(!kept.hardened.is_changed() && kept.hardened.left_out.is_empty());
     let done = harden(&beside(&linux("amd64")));
     let [left] = &done.hardened.left_out[..] else { panic!("{:?}", done.hardened.left_out) };
-    assert!(left.reason.starts_with("is a list of contents (SBOM)"), "{}", left.reason);
+    assert!(left.reason.starts_with("is an SBOM"), "{}", left.reason);
     assert!(left.reason.ends_with("which was changed"), "{}", left.reason);
     let elsewhere = without_platform(IndexRecipe::new().image(&linux("amd64")), &sbom(&clean("x")));
     let reason = &harden(&elsewhere).hardened.left_out[0].reason;
