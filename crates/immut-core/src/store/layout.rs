@@ -165,7 +165,7 @@ impl Layout {
             return Ok(Vec::new());
         }
         let folder = self.folder.join("blobs/sha256");
-        cosign::referrers(&folder, digest).map_err(io_error("read", &folder))
+        cosign::unlisted(&folder, digest).map_err(io_error("read", &folder))
     }
 
     /// Adds a referrer to the fallback index of its subject.

@@ -13,6 +13,21 @@ pub(crate) fn subject(manifest: &RawManifest) -> Option<Digest> {
     json["subject"]["digest"].as_str()?.parse().ok()
 }
 
+/// The descriptor of a document that is a manifest about `subject`.
+pub(super) fn about(bytes: &[u8], subject: &Digest) -> Option<Descriptor> {
+    let json: Value = match bytes.first() {
+        Some(b'{') => serde_json::from_slice(bytes).ok()?,
+        _ => return None,
+    };
+    let kind = json["mediaType"].as_str().unwrap_or(media_type::OCI_MANIFEST);
+    let ours = json["subject"]["digest"] == subject.to_string();
+    ours.then(|| Descriptor::of(kind, bytes))
+}
+
+/// Manifests of signatures have about a thousand bytes; where referrers are sought among all blobs,
+/// larger ones are passed over unread.
+pub(super) const MAX_REFERRER: u64 = 256 << 10;
+
 /// The media type that a manifest or index itself names.
 pub(super) fn media_type(bytes: &[u8]) -> Option<String> {
     let json: Value = serde_json::from_slice(bytes).ok()?;

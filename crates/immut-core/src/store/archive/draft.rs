@@ -16,9 +16,7 @@ use crate::image::{Descriptor, Image, RawManifest, media_type};
 use crate::name::{Digest, Location};
 use crate::store::listing::Listing;
 use crate::store::unfinished::Unfinished;
-use crate::store::{
-    Error, LAYOUT_VERSION, Listed, Sink, Source, Verified, fallback_tag, io_error, read_small,
-};
+use crate::store::{Error, LAYOUT_VERSION, Listed, Sink, Source, Verified, io_error, read_small};
 
 /// What will be an archive when it is finished.
 ///
@@ -211,10 +209,8 @@ impl Source for ArchiveDraft {
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        match self.tagged(&fallback_tag(digest))? {
-            Some(index) => referrers::listed(&index),
-            None => Ok(Vec::new()),
-        }
+        let blobs = self.state().blobs.clone();
+        super::referrers_among(self, &blobs, digest)
     }
 }
 
@@ -231,14 +227,8 @@ impl Sink for ArchiveDraft {
         if self.is_docker() {
             return self.add_image(manifest);
         }
-        self.add_manifest(manifest)?;
-        let Some(subject) = referrers::subject(manifest) else { return Ok(()) };
-        let tag = fallback_tag(&subject);
-        if let Some(merged) = referrers::merge(self.tagged(&tag)?.as_ref(), manifest)? {
-            self.add_manifest(&merged)?;
-            self.state().listing.put(&merged.descriptor(), Some(&tag));
-        }
-        Ok(())
+        // One with a subject is a referrer by that alone.
+        self.add_manifest(manifest)
     }
 
     fn tag(&self, tag: &str, manifest: &RawManifest) -> Result<(), Error> {

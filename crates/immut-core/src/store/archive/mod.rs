@@ -11,6 +11,7 @@ pub use draft::ArchiveDraft;
 pub use packed::Spool;
 
 use super::listing::Listing;
+use super::referrers::MAX_REFERRER;
 use super::{Error, Listed, Source, Verified, fallback_tag, read_small, referrers};
 use crate::image::{Descriptor, RawManifest, media_type};
 use crate::name::{Digest, Location};
@@ -161,11 +162,28 @@ impl Source for Archive {
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        match self.tagged(&fallback_tag(digest))? {
-            Some(index) => referrers::listed(&index),
-            None => Ok(Vec::new()),
-        }
+        referrers_among(self, &self.blobs, digest)
     }
+}
+
+/// The manifests about `subject` in an archive: those of the fallback index, if it has one, and those
+/// that say so themselves. Ours are in no list, since podman loads no archive that lists more than
+/// its image.
+fn referrers_among(
+    archive: &dyn Source,
+    blobs: &BTreeMap<Digest, Piece>,
+    subject: &Digest,
+) -> Result<Vec<Descriptor>, Error> {
+    let mut found = match archive.tagged(&fallback_tag(subject))? {
+        Some(index) => referrers::listed(&index)?,
+        None => Vec::new(),
+    };
+    for (digest, piece) in blobs.iter().filter(|(_, piece)| piece.size <= MAX_REFERRER) {
+        let blob = Descriptor { media_type: String::new(), digest: *digest, size: piece.size };
+        let about = referrers::about(&read_small(archive, &blob)?, subject);
+        found.extend(about.filter(|one| found.iter().all(|known| known.digest != one.digest)));
+    }
+    Ok(found)
 }
 
 /// The digest of a manifest's config.
