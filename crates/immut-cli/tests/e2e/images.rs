@@ -330,6 +330,7 @@ What immut does with each kind of image. This page is generated: each line is wh
 of a small image of that kind. Where images come from, and how they are named, is in `immut --help`;
 why it is so is in [decisions.md](decisions.md).
 
-What is left out is named on stderr, in the receipt (`leftOut`), and by `plan` and `audit`. A run is
-refused when nothing else is left, or when what was asked for with `--platform` would be left out.
+What is left out is named on stderr and in the receipt (`leftOut`), and by `plan` and `audit` too,
+but for what is about an image that `harden` changes. A run is refused when nothing else is left, or
+when what was asked for with `--platform` would be left out.
 ";

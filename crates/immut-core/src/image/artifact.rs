@@ -42,7 +42,7 @@ impl Artifact {
 impl fmt::Display for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match name_of(&self.media_type) {
-            Some(name) => write!(f, "{name} ({})", self.media_type),
+            Some(name) => write!(f, "{name} ({})", self.media_type.escape_debug()),
             None => write!(f, "an artifact of type {:?}", self.media_type),
         }
     }

@@ -62,12 +62,12 @@ impl std::str::FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Where they do not say, images are Linux's for whatever processor there is.
-        f.write_str(if self.os.is_empty() { "linux" } else { &self.os })?;
-        if !self.architecture.is_empty() {
-            write!(f, "/{}", self.architecture)?;
-        }
-        let variant = self.variant.iter().filter(|variant| !variant.is_empty());
-        variant.into_iter().try_for_each(|variant| write!(f, "/{variant}"))
+        // Where they do not say, images are Linux's for whatever processor there is. The words are
+        // the image's, and may be shown on a terminal.
+        let os = if self.os.is_empty() { "linux" } else { &self.os };
+        write!(f, "{}", os.escape_debug())?;
+        let more = [Some(&self.architecture), self.variant.as_ref()].into_iter().flatten();
+        more.filter(|part| !part.is_empty())
+            .try_for_each(|part| write!(f, "/{}", part.escape_debug()))
     }
 }

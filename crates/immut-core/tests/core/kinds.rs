@@ -327,3 +327,17 @@ fn configs_that_say_too_little_are_refused_or_taken_as_linux() {
     let error = Scene::of(&blank).plans(&options).expect_err("refused").to_string();
     assert!(error.contains("is not in this image; it has linux"), "{error}");
 }
+
+#[test]
+fn words_of_an_image_do_not_steer_the_terminal() {
+    let chart = Recipe::artifact(None, "application/vnd.cncf.helm.\x1b[2J", "text/plain");
+    let index = without_platform(IndexRecipe::new().image(&linux("amd64")), &chart);
+    let index = index.image(&linux("x").platform("windows", "\x1b[1m"));
+    let done = harden(&index.image(&linux("\x1b[31m")));
+    let left = done.hardened.left_out.iter().map(|one| format!("{} {}", one.what, one.reason));
+    let platforms = done.hardened.platforms.iter().map(|one| one.platform.to_string());
+    let shown: Vec<String> = left.chain(platforms).collect();
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert!(shown.iter().all(|line| !line.contains('\x1b')), "{shown:?}");
+    assert!(shown[1].starts_with("windows/\\u{1b}[1m is a Windows image"), "{shown:?}");
+}
