@@ -1,19 +1,21 @@
-//! `docs/rules.md` is generated from the catalog: this test fails when it is stale, and writes it
-//! when `IMMUT_UPDATE_DOCS` is set.
+//! Pages that would go stale. `docs/rules.md` is generated from the catalog, and written when
+//! `IMMUT_UPDATE_DOCS` is set; `docs/registries.md` names tests, which have to exist.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use immut_core::rules::{Catalog, Matcher, Rule};
 
 #[test]
 fn the_page_of_rules_is_what_the_catalog_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rules.md");
+    let path = workspace("docs/rules.md");
     let page = page();
     if std::env::var_os("IMMUT_UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &page).expect("docs/ is writable");
+        fs::write(&path, &page).expect("docs/ is writable");
     }
-    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    let there = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == page,
         "docs/rules.md is stale: run IMMUT_UPDATE_DOCS=1 cargo test -p immut-core --test docs"
@@ -67,4 +69,51 @@ fn section(page: &mut String, rule: &Rule) {
 
 fn code(items: &[String]) -> String {
     items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_page_of_registries_names_tests_that_exist() {
+    let page = fs::read_to_string(workspace("docs/registries.md")).expect("the page");
+    let named: BTreeSet<&str> =
+        page.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    assert!(named.len() > 60, "{}", named.len());
+    for name in &named {
+        let (file, function) = name.split_once("::").expect("file::name");
+        let folder =
+            if file.starts_with("e2e/") { "immut-cli/tests" } else { "immut-core/tests/registry" };
+        let path = format!("crates/{folder}/{file}.rs");
+        let source = fs::read_to_string(workspace(&path)).unwrap_or_default();
+        assert!(tests(&source).contains(&function), "docs/registries.md: no test {name}");
+    }
+    // And the other way round, where a test is there for the page's sake.
+    for file in ["habits", "uploads", "downloads", "tags", "tokens", "messages"] {
+        let path = format!("crates/immut-core/tests/registry/{file}.rs");
+        let source = fs::read_to_string(workspace(&path)).expect("a file of tests");
+        for function in tests(&source) {
+            let name = format!("{file}::{function}");
+            assert!(named.contains(name.as_str()), "docs/registries.md does not name {name}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_registries_names_each_preset_of_the_testkit() {
+    let page = fs::read_to_string(workspace("docs/registries.md")).expect("the page");
+    let presets = fs::read_to_string(workspace("crates/immut-testkit/src/registry/habits.rs"));
+    let presets = presets.expect("the presets");
+    let presets =
+        presets.lines().filter_map(|line| line.strip_prefix("pub fn ")?.split('(').next());
+    let missing: Vec<_> =
+        presets.filter(|name| !page.contains(&format!("habits::{name}_goes"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The names of the tests in a file.
+fn tests(source: &str) -> Vec<&str> {
+    let after = source.split("#[test]\nfn ").skip(1);
+    after.filter_map(|rest| rest.split('(').next()).collect()
+}
+
+fn workspace(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }

@@ -216,19 +216,25 @@ pub(crate) struct DockerRegistry {
 
 /// The registry; none, with a word about it, where it is not installed.
 pub(crate) fn registry() -> Option<&'static DockerRegistry> {
-    static REGISTRY: LazyLock<Option<DockerRegistry>> = LazyLock::new(DockerRegistry::start);
+    static REGISTRY: LazyLock<Option<DockerRegistry>> =
+        LazyLock::new(|| DockerRegistry::start("registry", None));
     REGISTRY.as_ref()
 }
 
 impl DockerRegistry {
-    fn start() -> Option<Self> {
+    /// Starts one with a folder of that name, and TLS if there is a certificate and its key.
+    pub(crate) fn start(name: &str, tls: Option<(String, String)>) -> Option<Self> {
         let program = peers::require("docker-registry")?;
-        let folder = FOLDER.folder.join("registry");
+        let folder = FOLDER.folder.join(name);
         fs::create_dir(&folder).expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let host = port.expect("a free port").to_string();
+        let mut http = json!({ "addr": host });
+        if let Some((certificate, key)) = tls {
+            http["tls"] = json!({ "certificate": certificate, "key": key });
+        }
         let config = json!({
-            "version": 0.1, "log": { "level": "error" }, "http": { "addr": host },
+            "version": 0.1, "log": { "level": "error" }, "http": http,
             "storage": { "filesystem": { "rootdirectory": folder } },
         });
         fs::write(folder.join("config.yml"), config.to_string()).expect("written"); // JSON is YAML

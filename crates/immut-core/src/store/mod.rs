@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -190,6 +191,15 @@ impl Error {
         let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
         inner.map_or(self, Self::root)
     }
+
+    /// How long to wait before the content of a blob that could not be put is worth opening and
+    /// sending again; none if that would not help.
+    pub fn resend_after(&self) -> Option<Duration> {
+        match self {
+            Self::Registry(error) => error.resend_after(),
+            _ => None,
+        }
+    }
 }
 
 /// The largest manifest, index or config that is read, in bytes; registries accept 4 MiB.
@@ -332,8 +342,22 @@ pub fn copy_blob(blob: &Descriptor, from: &dyn Source, to: &dyn Sink) -> Result<
     if to.has(blob)? {
         return Ok(());
     }
-    to.put(blob, &mut from.open(blob)?)
+    let mut starts = 1;
+    loop {
+        let error = match to.put(blob, &mut from.open(blob)?) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let Some(pause) = error.resend_after().filter(|_| starts < MOST_STARTS) else {
+            return Err(error);
+        };
+        std::thread::sleep(pause);
+        starts += 1;
+    }
 }
+
+/// How often a blob is sent from its beginning when its sending breaks.
+const MOST_STARTS: u32 = 3;
 
 /// Sources and sinks are often shared between threads.
 impl<S: Source + ?Sized> Source for Arc<S> {

@@ -15,11 +15,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// How the names of unfinished things begin.
 pub(super) const PREFIX: &str = ".immut-";
 
-/// All that this process has not finished.
-static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// All that this process has not finished; none once it is ending.
+static ALL: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(Some(BTreeSet::new()));
 
 /// Removes everything that this process has not finished: drafts of layouts and archives, and
-/// stages. For a program that is about to end because of a signal.
+/// stages. For a program that is about to end because of a signal: nothing can be begun afterwards.
 ///
 /// ```
 /// use immut_core::store::{Unfinished, discard_unfinished};
@@ -31,7 +31,7 @@ static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn discard_unfinished() {
-    let paths = std::mem::take(&mut *all());
+    let paths = all().take().unwrap_or_default();
     // Other threads may still be writing there.
     for _ in 0..ATTEMPTS {
         let left = paths.iter().filter(|path| remove(path).is_err() || path.exists()).count();
@@ -79,11 +79,13 @@ impl Unfinished {
         let _entered = enter(parent, &prefix);
         for number in 0.. {
             let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
+            let mut all = all();
+            let Some(all) = all.as_mut() else { return Err(ending()) };
             match make(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(lock) => {
-                    all().insert(path.clone());
+                    all.insert(path.clone());
                     lock.try_lock().ok();
                     return Ok(Self { path, lock });
                 }
@@ -105,8 +107,8 @@ impl Unfinished {
     /// Takes it out of the reach of [`discard_unfinished`], for the moment in which it gets its place:
     /// what is half removed must not be placed. Fails when it is being removed already.
     pub fn claim(&self) -> io::Result<()> {
-        let was_there = all().remove(&self.path);
-        if was_there { Ok(()) } else { Err(io::Error::other("it was given up")) }
+        let was_there = all().as_mut().is_some_and(|all| all.remove(&self.path));
+        if was_there { Ok(()) } else { Err(ending()) }
     }
 
     /// Gives it its place: a file there is replaced, a folder there has to be empty. It has to be
@@ -117,9 +119,12 @@ impl Unfinished {
 }
 
 impl Drop for Unfinished {
+    /// Known until it is gone: a signal that comes meanwhile waits for that.
     fn drop(&mut self) {
-        all().remove(&self.path);
         remove(&self.path).ok();
+        if let Some(all) = all().as_mut() {
+            all.remove(&self.path);
+        }
     }
 }
 
@@ -157,7 +162,11 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn all() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+fn ending() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "the process is ending")
+}
+
+fn all() -> MutexGuard<'static, Option<BTreeSet<PathBuf>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

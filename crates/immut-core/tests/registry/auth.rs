@@ -1,21 +1,16 @@
 //! Who is let in, and who sees the password.
 
 use immut_core::store::{Registry, RegistryOptions, Sink, Source, read_small};
-use immut_testkit::registry::{self as testkit, Auth, Fault, IDENTITY_TOKEN, Options};
+use immut_testkit::registry::{
+    self as testkit, Auth, Fault, IDENTITY_TOKEN, Options, Sessions, Uploads,
+};
 
-use super::{PASSWORD, blob, connect, content, logged_in, put, refused, repository};
+use super::{PASSWORD, blob, connect, content, logged_in, login, put, refused, repository};
 
 const BEARER: Auth = Auth::Bearer { anonymous_pull: false, uses: None };
 
 fn asks(auth: Auth) -> testkit::Registry {
     testkit::Registry::with(Options { auth, ..Options::default() })
-}
-
-fn login(there: &testkit::Registry, entry: &str) -> Registry {
-    // The folder goes when this ends: what is in it is read when it is first needed.
-    let (folder, options) = logged_in(there, entry);
-    drop(folder.keep());
-    Registry::connect(&repository(there, "demo/app"), &options).expect("a client")
 }
 
 #[test]
@@ -115,8 +110,9 @@ fn other_hosts_never_see_credentials() {
     for auth in [Auth::Basic, BEARER] {
         let storage = testkit::Registry::start();
         let elsewhere = Some(storage.host());
-        let (uploads_at, blobs_at) = (elsewhere.clone(), elsewhere);
-        let options = Options { auth, uploads_at, blobs_at, ..Options::default() };
+        let sessions = Sessions::At(storage.host());
+        let uploads = Uploads { sessions, ..Uploads::default() };
+        let options = Options { auth, uploads, blobs_at: elsewhere, ..Options::default() };
         let there = testkit::Registry::beside(&storage, options);
         let registry = login(&there, PASSWORD);
         let pushed = put(&registry, b"content").expect("pushed");
@@ -127,7 +123,7 @@ fn other_hosts_never_see_credentials() {
 
         // Nor does one that asks for them.
         let challenge = ("WWW-Authenticate", "Basic realm=\"give\"".to_owned());
-        storage.fail("GET", "/blobs/", 1, Fault::Status(401, vec![challenge]));
+        storage.fail("GET", "/blobs/", 99, Fault::Status(401, vec![challenge]));
         assert_eq!(refused(&read_small(&registry, &pushed).expect_err("refused")).0, 401);
         assert!(storage.log().iter().all(|line| line.authorization.is_none()));
     }

@@ -1,11 +1,17 @@
 //! The registry store against an in-process registry, a second client and the real program.
 
 mod auth;
+mod downloads;
 mod faults;
+mod habits;
+mod messages;
 mod peers;
 mod referrers;
 mod roundtrip;
 mod runtimes;
+mod tags;
+mod tokens;
+mod uploads;
 
 use std::time::Duration;
 
@@ -25,7 +31,7 @@ fn repository(there: &testkit::Registry, path: &str) -> Repository {
 fn quick() -> RegistryOptions {
     RegistryOptions {
         environment: Environment::default(),
-        backoff: Duration::from_millis(20),
+        backoff: Duration::from_millis(5),
         ..RegistryOptions::default()
     }
 }
@@ -43,6 +49,14 @@ fn logged_in(there: &testkit::Registry, entry: &str) -> (TempDir, RegistryOption
     (folder, RegistryOptions { environment, ..quick() })
 }
 
+/// The test user's client for `demo/app`.
+fn login(there: &testkit::Registry, entry: &str) -> Registry {
+    // The folder goes when this ends: what is in it is read when it is first needed.
+    let (folder, options) = logged_in(there, entry);
+    drop(folder.keep());
+    Registry::connect(&repository(there, "demo/app"), &options).expect("a client")
+}
+
 /// `me:secret`.
 const PASSWORD: &str = r#"{"auth":"bWU6c2VjcmV0"}"#;
 
@@ -53,13 +67,16 @@ fn blob(content: &[u8]) -> Descriptor {
 /// Bytes that no two blobs share.
 fn content(size: usize) -> Vec<u8> {
     let mut state = u32::try_from(size).unwrap_or(1) | 1;
-    let mut next = || {
+    let next = || {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        state.to_le_bytes()[0]
+        state.to_le_bytes()
     };
-    (0..size).map(|_| next()).collect()
+    let mut content =
+        std::iter::repeat_with(next).take(size.div_ceil(4)).collect::<Vec<_>>().concat();
+    content.truncate(size);
+    content
 }
 
 fn put(registry: &Registry, content: &[u8]) -> Result<Descriptor, Error> {

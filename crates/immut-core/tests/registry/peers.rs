@@ -2,20 +2,23 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use immut_core::image::Descriptor;
 use immut_core::name::{Digest, Repository};
-use immut_core::store::{Registry, RegistryOptions, Sink, Source, read_small};
+use immut_core::store::{Registry, RegistryOptions, Sink, Source, copy_blob, read_small};
+use immut_testkit::registry as testkit;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::{about, content, manifest, put, quick};
+use super::{about, blob, connect, content, manifest, put, quick};
 
 /// A running `docker-registry`; ended by its process id when dropped.
 struct DockerRegistry {
@@ -134,6 +137,54 @@ fn a_certificate_of_our_own_authority_is_trusted_when_it_is_given() {
     let registry = Registry::connect(&elsewhere, &quick()).expect("a client");
     let message = registry.tagged("v1").expect_err("unknown authority").to_string();
     assert!(message.contains("--ca FILE"), "{message}");
+}
+
+/// Version 2 of the program does not say how much came before the line broke: the blob is sent
+/// again, in smaller requests.
+#[test]
+fn docker_registry_gets_a_blob_over_a_line_that_breaks() {
+    let Some(there) = DockerRegistry::start(None) else { return };
+    let source = testkit::Registry::start();
+    let whole = content(20 << 20);
+    source.add_blob("base/image", &whole);
+    let (line, broken) = breaking_line(&there.host, 12 << 20);
+    let near = Repository { host: line, path: "demo/app".into() };
+    let to = Registry::connect(&near, &quick()).expect("a client");
+    copy_blob(&blob(&whole), &connect(&source, "base/image"), &to).expect("copied");
+    assert!(broken.load(Ordering::SeqCst), "the line broke");
+    let registry = Registry::connect(&there.repository("demo/app"), &quick()).expect("a client");
+    let mut read = Vec::new();
+    registry.open(&blob(&whole)).expect("there").read_to_end(&mut read).expect("verified");
+    assert!(read == whole);
+}
+
+/// The address of a line to that host, which breaks once: after so many bytes of one connection;
+/// and whether it has.
+fn breaking_line(to: &str, after: u64) -> (String, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = listener.local_addr().expect("an address").to_string();
+    let (to, broken) = (to.to_owned(), Arc::new(AtomicBool::new(false)));
+    let seen = broken.clone();
+    thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let (to, broken) = (to.clone(), broken.clone());
+            thread::spawn(move || connect_through(&near, &to, after, &broken));
+        }
+    });
+    (host, seen)
+}
+
+fn connect_through(near: &TcpStream, to: &str, after: u64, broken: &AtomicBool) -> io::Result<()> {
+    let far = TcpStream::connect(to)?;
+    let (mut answers, mut back) = (far.try_clone()?, near.try_clone()?);
+    thread::spawn(move || io::copy(&mut answers, &mut back));
+    let limit = if broken.load(Ordering::SeqCst) { u64::MAX } else { after };
+    let sent = io::copy(&mut near.take(limit), &mut &far)?;
+    if sent == limit {
+        broken.store(true, Ordering::SeqCst);
+        near.shutdown(Shutdown::Both)?;
+    }
+    far.shutdown(Shutdown::Both)
 }
 
 /// Memory is counted for a whole process, so this takes one of its own.

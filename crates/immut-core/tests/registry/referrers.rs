@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use immut_core::image::media_type;
 use immut_core::store::{Error, Registry, RegistryOptions, Sink, Source, fallback_tag};
-use immut_testkit::registry::{self as testkit, Fault, Options};
+use immut_testkit::registry::{self as testkit, Fault, Options, Referrers};
 use serde_json::{Value, json};
 
 use super::{about, connect, manifest, quick, repository};
 
 fn native(page: Option<usize>) -> testkit::Registry {
-    testkit::Registry::with(Options { native_referrers: true, page, ..Options::default() })
+    testkit::Registry::with(Options { referrers: Referrers::Native, page, ..Options::default() })
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn what_cannot_be_read_is_never_overwritten() {
         registry.put_manifest(&about(&subject, 1)).expect_err("refused");
         assert_eq!(there.count("PUT", &tag), 0);
     };
-    for status in [400, 401, 403, 500] {
+    for status in [400, 401, 403, 501] {
         refuse(Fault::Status(status, vec![]));
     }
     refuse(Fault::Body(b"<html>".to_vec()));

@@ -1,6 +1,8 @@
 //! Just enough HTTP/1.1 for a registry: requests in, responses out, one connection at a time.
 
 use std::io::{self, BufRead, Read, Write};
+use std::thread;
+use std::time::Duration;
 
 /// A request with its whole body.
 #[derive(Debug)]
@@ -13,8 +15,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The next request of a connection; none when the client is done.
-    pub(super) fn read(stream: &mut dyn BufRead) -> io::Result<Option<Self>> {
+    /// The next request of a connection, without its body; none when the client is done.
+    pub(super) fn head(stream: &mut dyn BufRead) -> io::Result<Option<Self>> {
         let first = line(stream)?;
         let mut words = first.split(' ');
         let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
@@ -23,23 +25,36 @@ impl Request {
         while let Some((name, value)) = line(stream)?.split_once(':') {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut request = Self { method, target, headers, body: Vec::new() };
-        request.body = request.read_body(stream)?;
-        Ok(Some(request))
+        Ok(Some(Self { method, target, headers, body: Vec::new() }))
     }
 
-    fn read_body(&self, stream: &mut dyn BufRead) -> io::Result<Vec<u8>> {
+    /// The first bytes of the body.
+    pub(super) fn read_part(&self, stream: &mut dyn BufRead, count: usize) -> io::Result<Vec<u8>> {
+        let mut part = vec![0; count.min(self.size())];
+        stream.read_exact(&mut part)?;
+        Ok(part)
+    }
+
+    pub(super) fn read_body(&self, stream: &mut dyn BufRead) -> io::Result<Vec<u8>> {
         if self.header("transfer-encoding") == Some("chunked") {
             return read_chunks(stream);
         }
-        let size = self.header("content-length").and_then(|size| size.parse().ok()).unwrap_or(0);
-        let mut body = vec![0; size];
-        stream.read_exact(&mut body)?;
-        Ok(body)
+        self.read_part(stream, usize::MAX)
+    }
+
+    /// What is announced of the body.
+    fn size(&self) -> usize {
+        self.header("content-length").and_then(|size| size.parse().ok()).unwrap_or(0)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The path beneath `/v2/`, or beneath where [`super::Sessions::OtherPath`] lies.
+    pub(super) fn route(&self) -> &str {
+        let path = self.path();
+        ["/v2/", "/elsewhere/"].iter().find_map(|root| path.strip_prefix(root)).unwrap_or(path)
     }
 
     pub(super) fn path(&self) -> &str {
@@ -106,6 +121,8 @@ pub(super) struct Response {
     pub(super) body: Vec<u8>,
     /// How much of the body is sent before the connection breaks.
     pub(super) cut: Option<usize>,
+    /// In pieces of how many bytes the body is sent, and the pause between them.
+    pub(super) drip: Option<(usize, Duration)>,
 }
 
 impl Response {
@@ -115,7 +132,12 @@ impl Response {
 
     /// An error as the distribution specification has it.
     pub(super) fn error(status: u16, code: &str) -> Self {
-        let body = serde_json::json!({ "errors": [{ "code": code, "message": "said the test" }] });
+        Self::refusal(status, code, "said the test")
+    }
+
+    /// An error with a message of its own.
+    pub(super) fn refusal(status: u16, code: &str, message: &str) -> Self {
+        let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
         Self::new(status).with("Content-Type", "application/json").body(body.to_string())
     }
 
@@ -141,8 +163,13 @@ impl Response {
         if head_only {
             return Ok(());
         }
-        stream.write_all(&self.body[..self.cut.unwrap_or(self.body.len())])?;
-        stream.flush()?;
+        let body = &self.body[..self.cut.unwrap_or(self.body.len())];
+        let (size, pause) = self.drip.unwrap_or((body.len().max(1), Duration::ZERO));
+        for piece in body.chunks(size) {
+            stream.write_all(piece)?;
+            stream.flush()?;
+            thread::sleep(pause);
+        }
         if self.cut.is_some() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }

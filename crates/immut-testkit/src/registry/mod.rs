@@ -12,8 +12,11 @@
 //! ```
 
 mod auth;
+pub mod habits;
 mod http;
+mod options;
 mod routes;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader};
@@ -25,6 +28,7 @@ use std::time::Duration;
 
 use auth::Tokens;
 use http::{Request, Response};
+pub use options::{Auth, Fault, Options, Referrers, Rule, Sessions, TokenService, Uploads};
 use routes::Storage;
 
 /// The one user that registries with [`Auth`] know.
@@ -33,57 +37,6 @@ pub const USER: &str = "me";
 pub const PASSWORD: &str = "secret";
 /// The user's identity token, for `grant_type=refresh_token`.
 pub const IDENTITY_TOKEN: &str = "identity-secret";
-
-/// What kind of registry it is.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Who may do what.
-    pub auth: Auth,
-    /// Whether it has the referrers API and answers with `OCI-Subject`.
-    pub native_referrers: bool,
-    /// Lines on one page of referrers; all if none.
-    pub page: Option<usize>,
-    /// Whether PUT answers without `Location` and `Docker-Content-Digest`.
-    pub no_location: bool,
-    /// Whether requests with `Range` get everything.
-    pub no_ranges: bool,
-    /// The host that upload sessions lie on, if not this one.
-    pub uploads_at: Option<String>,
-    /// The host that blobs are redirected to, if not this one.
-    pub blobs_at: Option<String>,
-}
-
-/// Who may do what.
-#[derive(Debug, Clone, Default)]
-pub enum Auth {
-    /// Everybody everything.
-    #[default]
-    Open,
-    /// The user, by Basic authentication.
-    Basic,
-    /// Who has a token from `/token`.
-    Bearer {
-        /// Whether anybody gets tokens for pulling.
-        anonymous_pull: bool,
-        /// After how many requests a token is no longer valid.
-        uses: Option<usize>,
-    },
-}
-
-/// How a request goes wrong.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    /// It is not done but answered with this status and these headers.
-    Status(u16, Vec<(&'static str, String)>),
-    /// All of the body is announced, this many bytes are sent, then the connection breaks.
-    Cut(usize),
-    /// It is answered with success and this body.
-    Body(Vec<u8>),
-    /// A header is sent instead of the honest one.
-    Header(&'static str, String),
-    /// It is answered as if it had been done.
-    Lose,
-}
 
 /// A request that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +47,9 @@ pub struct Logged {
     pub target: String,
     /// The header `Authorization`, if it had one.
     pub authorization: Option<String>,
-    /// The answer's status.
+    /// How many bytes its body had.
+    pub size: usize,
+    /// The answer's status; 0 if the connection was broken instead.
     pub status: u16,
 }
 
@@ -251,30 +206,49 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         let mut writer = stream;
         loop {
-            let request = match Request::read(&mut reader) {
+            let request = match Request::head(&mut reader) {
                 // TLS, say: real servers answer that too.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     return Response::new(400).write(&mut writer, false);
                 }
                 read => read?,
             };
-            let Some(request) = request else { return Ok(()) };
+            let Some(mut request) = request else { return Ok(()) };
             if self.stopped.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            let response = self.answer(&request);
-            lock(&self.log).push(Logged {
-                method: request.method.clone(),
-                target: request.target.clone(),
-                authorization: request.header("authorization").map(str::to_owned),
-                status: response.status,
-            });
+            let fault = self.armed(&request);
+            // What lies unread when a connection is closed makes the client's end break.
+            if let Some(Fault::Break(count)) = fault {
+                request.body = request.read_part(&mut reader, count)?;
+                if !self.options.uploads.loses_what_breaks {
+                    self.honest(&request);
+                }
+                self.note(&request, 0);
+                return Ok(());
+            }
+            if let Some(Fault::Hasty(status)) = fault {
+                self.note(&request, status);
+                return Response::error(status, "TOLD_TO_FAIL").write(&mut writer, false);
+            }
+            request.body = request.read_body(&mut reader)?;
+            let response = self.answer(&request, fault);
+            self.note(&request, response.status);
             response.write(&mut writer, request.method == "HEAD")?;
         }
     }
 
-    fn answer(&self, request: &Request) -> Response {
-        let fault = self.armed(request);
+    fn note(&self, request: &Request, status: u16) {
+        lock(&self.log).push(Logged {
+            method: request.method.clone(),
+            target: request.target.clone(),
+            authorization: request.header("authorization").map(str::to_owned),
+            size: request.body.len(),
+            status,
+        });
+    }
+
+    fn answer(&self, request: &Request, fault: Option<Fault>) -> Response {
         if let Some(Fault::Status(status, headers)) = fault {
             let refused = Response::error(status, "TOLD_TO_FAIL");
             return headers.into_iter().fold(refused, |all, (name, value)| all.with(name, value));
@@ -290,6 +264,12 @@ impl Shared {
                 response.headers.retain(|(own, _)| own != name);
                 response.headers.push((name.to_owned(), value));
             }
+            Some(Fault::Drip(size, pause)) => response.drip = Some((size, pause)),
+            Some(Fault::Retag(tag, digest)) => {
+                for repository in lock(&self.storage).repositories.values_mut() {
+                    repository.tags.insert(tag.to_owned(), digest.clone());
+                }
+            }
             _ => {}
         }
         response
@@ -297,12 +277,13 @@ impl Shared {
 
     fn honest(&self, request: &Request) -> Response {
         let mut tokens = lock(&self.tokens);
-        if request.path() == "/token" {
-            return tokens.issue(&self.options.auth, request);
+        if request.path() == self.options.tokens.path {
+            return tokens.issue(&self.options, request);
         }
         let host = self.address.to_string();
-        auth::refusal(&self.options.auth, &mut tokens, &host, request)
-            .unwrap_or_else(|| routes::answer(&mut lock(&self.storage), &self.options, request))
+        auth::refusal(&self.options, &mut tokens, &host, request).unwrap_or_else(|| {
+            routes::answer(&mut lock(&self.storage), &self.options, &host, request)
+        })
     }
 
     fn armed(&self, request: &Request) -> Option<Fault> {

@@ -1,12 +1,12 @@
 //! The registry's verbs over its storage, as the distribution specification 1.1 names them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
-use super::Options;
 use super::http::{Request, Response};
+use super::{Options, Referrers};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -14,8 +14,20 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 #[derive(Debug, Default)]
 pub(super) struct Storage {
     pub(super) repositories: BTreeMap<String, Repository>,
-    uploads: BTreeMap<String, Vec<u8>>,
-    started: usize,
+    pub(super) uploads: BTreeMap<String, Upload>,
+    pub(super) started: usize,
+    /// Signatures of addresses that were not used yet.
+    signatures: BTreeSet<String>,
+}
+
+/// An upload session.
+#[derive(Debug, Default)]
+pub(super) struct Upload {
+    pub(super) content: Vec<u8>,
+    /// How many bytes it had after the first chunk.
+    pub(super) first: Option<usize>,
+    /// Its last chunk was too short to be followed by another.
+    pub(super) short: bool,
 }
 
 /// What one repository holds.
@@ -31,14 +43,19 @@ pub(super) fn digest(content: &[u8]) -> String {
 }
 
 /// Answers a request that is allowed.
-pub(super) fn answer(storage: &mut Storage, options: &Options, request: &Request) -> Response {
-    let path = request.path().trim_start_matches("/v2/");
+pub(super) fn answer(
+    storage: &mut Storage,
+    options: &Options,
+    host: &str,
+    request: &Request,
+) -> Response {
+    let path = request.route();
     let kinds = ["/blobs/uploads/", "/blobs/", "/manifests/", "/referrers/"];
     let found = kinds.iter().find_map(|kind| Some((*kind, path.split_once(kind)?)));
     let Some((kind, (name, rest))) = found else {
         return Response::new(if path.is_empty() { 200 } else { 404 });
     };
-    let mut call = Call { storage, options, request, name: name.into(), rest: rest.into() };
+    let mut call = Call { storage, options, host, request, name: name.into(), rest: rest.into() };
     match kind {
         "/blobs/uploads/" => call.upload(),
         "/blobs/" => call.blob(),
@@ -47,77 +64,23 @@ pub(super) fn answer(storage: &mut Storage, options: &Options, request: &Request
     }
 }
 
-struct Call<'a> {
-    storage: &'a mut Storage,
-    options: &'a Options,
-    request: &'a Request,
+pub(super) struct Call<'a> {
+    pub(super) storage: &'a mut Storage,
+    pub(super) options: &'a Options,
+    pub(super) host: &'a str,
+    pub(super) request: &'a Request,
     /// The repository.
-    name: String,
+    pub(super) name: String,
     /// What follows in the path.
-    rest: String,
+    pub(super) rest: String,
 }
 
 impl Call<'_> {
-    fn repository(&mut self) -> &mut Repository {
+    pub(super) fn repository(&mut self) -> &mut Repository {
         self.storage.repositories.entry(self.name.clone()).or_default()
     }
 
-    fn upload(&mut self) -> Response {
-        let id = self.rest.clone();
-        match self.request.method.as_str() {
-            "POST" => self.start(),
-            "PATCH" => match self.storage.uploads.get_mut(&id) {
-                Some(content) => {
-                    content.extend(&self.request.body);
-                    Response::new(202).with("Location", self.session(&id))
-                }
-                None => Response::error(404, "BLOB_UPLOAD_UNKNOWN"),
-            },
-            "PUT" => self.finish(&id),
-            "DELETE" => {
-                let known = self.storage.uploads.remove(&id).is_some();
-                Response::new(if known { 204 } else { 404 })
-            }
-            _ => Response::error(405, "UNSUPPORTED"),
-        }
-    }
-
-    fn start(&mut self) -> Response {
-        if let (Some(digest), Some(from)) =
-            (self.request.parameter("mount"), self.request.parameter("from"))
-        {
-            let source = self.storage.repositories.get(&from);
-            if let Some(content) = source.and_then(|from| from.blobs.get(&digest)).cloned() {
-                self.repository().blobs.insert(digest.clone(), content);
-                return self.created(&digest);
-            }
-        }
-        self.storage.started += 1;
-        let id = format!("session-{}", self.storage.started);
-        self.storage.uploads.insert(id.clone(), Vec::new());
-        Response::new(202).with("Location", self.session(&id))
-    }
-
-    /// The session's location: relative and with a query, or on another host.
-    fn session(&self, id: &str) -> String {
-        let host = self.options.uploads_at.as_ref().map(|host| format!("http://{host}"));
-        format!("{}/v2/{}/blobs/uploads/{id}?_state=a%2Fb", host.unwrap_or_default(), self.name)
-    }
-
-    fn finish(&mut self, id: &str) -> Response {
-        let Some(mut content) = self.storage.uploads.remove(id) else {
-            return Response::error(404, "BLOB_UPLOAD_UNKNOWN");
-        };
-        content.extend(&self.request.body);
-        let found = digest(&content);
-        if self.request.parameter("digest").as_deref() != Some(&found) {
-            return Response::error(400, "DIGEST_INVALID");
-        }
-        self.repository().blobs.insert(found.clone(), content);
-        self.created(&found)
-    }
-
-    fn created(&self, digest: &str) -> Response {
+    pub(super) fn created(&self, digest: &str) -> Response {
         if self.options.no_location {
             return Response::new(201);
         }
@@ -128,8 +91,11 @@ impl Call<'_> {
     fn blob(&mut self) -> Response {
         let (digest, range) = (self.rest.clone(), self.request.header("range"));
         if let Some(host) = &self.options.blobs_at {
-            let target = format!("http://{host}{}", self.request.target);
+            let target = format!("http://{host}{}{}", self.request.target, self.sign());
             return Response::new(307).with("Location", target);
+        }
+        if self.options.signed && !self.signature_is_good() {
+            return Response::new(403).body("<Error><Code>AccessDenied</Code></Error>");
         }
         let start = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         let start = start.and_then(|start| start.parse().ok()).filter(|_| !self.options.no_ranges);
@@ -144,6 +110,21 @@ impl Call<'_> {
                 .body(&content[start..]),
             None => Response::new(200).with("Docker-Content-Digest", digest).body(&content[..]),
         }
+    }
+
+    fn sign(&mut self) -> String {
+        if !self.options.signed {
+            return String::new();
+        }
+        self.storage.started += 1;
+        let signature = format!("signature-{}", self.storage.started);
+        self.storage.signatures.insert(signature.clone());
+        format!("?signature={signature}")
+    }
+
+    fn signature_is_good(&mut self) -> bool {
+        let given = self.request.parameter("signature");
+        given.is_some_and(|signature| self.storage.signatures.remove(&signature))
     }
 
     fn manifest(&mut self) -> Response {
@@ -170,20 +151,35 @@ impl Call<'_> {
         if asked.starts_with("sha256:") && asked != digest {
             return Response::error(400, "DIGEST_INVALID");
         }
+        let taken = self.repository().tags.contains_key(asked);
+        if let Some(rule) = self.options.immutable.as_ref().filter(|_| taken) {
+            return Response::refusal(rule.status, rule.code, rule.message);
+        }
         self.repository().manifests.insert(digest.clone(), (media_type, content));
         if !asked.starts_with("sha256:") {
             self.repository().tags.insert(asked.to_owned(), digest.clone());
         }
         let created = self.created(&digest);
         match subject {
-            Some(subject) if self.options.native_referrers => created.with("OCI-Subject", subject),
+            Some(subject) if matches!(self.options.referrers, Referrers::Native) => {
+                created.with("OCI-Subject", subject)
+            }
             _ => created,
         }
     }
 
     fn referrers(&mut self) -> Response {
-        if !self.options.native_referrers {
-            return Response::error(404, "UNSUPPORTED");
+        match &self.options.referrers {
+            Referrers::Absent => return Response::error(404, "UNSUPPORTED"),
+            Referrers::Status(status) => return Response::error(*status, "UNSUPPORTED"),
+            Referrers::Html => {
+                return Response::new(200).with("Content-Type", "text/html").body("<html>Hello");
+            }
+            Referrers::LeadsTo(host) => {
+                let target = format!("http://{host}/-{}", self.request.target);
+                return Response::new(303).with("Location", target);
+            }
+            Referrers::Native | Referrers::Silent => {}
         }
         let asked = self.rest.clone();
         let about = |content: &[u8]| subject(content).as_deref() == Some(asked.as_str());

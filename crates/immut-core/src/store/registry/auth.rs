@@ -5,15 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Method, RequestBuilder, Url};
-use serde_json::Value;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use super::Error;
 use super::credentials::{self, Credential, Environment};
+use super::error::Account;
+use super::token::{Ask, Token, basic};
 use super::transport::Transport;
 use crate::name::Repository;
 
@@ -33,8 +33,10 @@ struct State {
     /// How the registry wants to be answered; none before it first said so.
     challenge: Option<Challenge>,
     tokens: HashMap<Scopes, Token>,
-    /// Looked up once, when it is first needed: a helper may ask its user.
+    /// Looked up when it is first needed, and again when it was refused: a helper may ask its user.
     credential: Lookup,
+    /// The credential itself was sent and not accepted.
+    refused: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,12 +50,6 @@ enum Lookup {
 enum Challenge {
     Basic,
     Bearer { realm: Url, service: Option<String>, scope: Option<String> },
-}
-
-#[derive(Debug)]
-struct Token {
-    header: HeaderValue,
-    until: Instant,
 }
 
 impl Auth {
@@ -77,19 +73,13 @@ impl Auth {
             }
             state.challenge.clone()
         };
-        let Some(challenge) = challenge else { return Ok(None) };
-        let credential = self.credential(transport, step).await?;
-        match (challenge, credential) {
-            (Challenge::Basic, Some(Credential::Password { user, password })) => {
-                basic(&user, &password).map(Some).ok_or_else(|| {
-                    transport.protocol(step, "it was given a password that cannot be sent")
-                })
-            }
-            (Challenge::Basic, _) => Ok(None),
-            (Challenge::Bearer { realm, service, scope }, credential) => {
+        match challenge {
+            None => Ok(None),
+            Some(Challenge::Basic) => self.basic(transport, step).await,
+            Some(Challenge::Bearer { realm, service, scope }) => {
                 let asked = with_challenged(scopes, scope.as_deref());
-                let request = Ask { realm, service, scopes: asked, credential };
-                let token = request.token(transport, step).await?;
+                let ask = Ask { realm, service, scopes: asked };
+                let token = self.token(transport, step, &ask).await?;
                 let header = token.header.clone();
                 self.state().tokens.insert(scopes.clone(), token);
                 Ok(Some(header))
@@ -97,15 +87,45 @@ impl Auth {
         }
     }
 
-    /// Takes note of a refusal with 401; false when the registry does not say how to do better.
+    async fn basic(&self, transport: &Transport, step: &str) -> Result<Option<HeaderValue>, Error> {
+        let refused = std::mem::take(&mut self.state().refused);
+        let credential = if refused {
+            self.another(transport, step).await?
+        } else {
+            self.credential(transport, step).await?
+        };
+        let Some(Credential::Password { user, password }) = credential else { return Ok(None) };
+        let header = basic(&user, &password)
+            .ok_or_else(|| transport.protocol(step, "it was given a password that cannot be sent"));
+        header.map(Some)
+    }
+
+    /// A token; when the token server does not accept a credential that was known before, from
+    /// another one if there is.
+    async fn token(&self, transport: &Transport, step: &str, ask: &Ask) -> Result<Token, Error> {
+        let known = matches!(self.state().credential, Lookup::Done(Some(_)));
+        let credential = self.credential(transport, step).await?;
+        let refused = match ask.token(transport, step, credential.as_ref()).await {
+            Err(error) if known && error.status() == Some(401) => error,
+            done => return done,
+        };
+        match self.another(transport, step).await? {
+            None => Err(refused),
+            another => ask.token(transport, step, another.as_ref()).await,
+        }
+    }
+
+    /// Takes note of a refusal with 401 of a request that had the header `sent`.
     pub(super) fn challenged(
         &self,
         transport: &Transport,
         step: &str,
         headers: &HeaderMap,
         scopes: &Scopes,
-    ) -> Result<bool, Error> {
-        let Some(challenge) = strongest(headers) else { return Ok(false) };
+        sent: Option<&HeaderValue>,
+    ) -> Result<(), Error> {
+        self.state().tokens.remove(scopes);
+        let Some(challenge) = strongest(headers) else { return Ok(()) };
         if let Challenge::Bearer { realm, .. } = &challenge
             && transport.base.scheme() == "https"
             && realm.scheme() != "https"
@@ -113,9 +133,18 @@ impl Auth {
             return Err(transport.protocol(step, "its token server is not on HTTPS"));
         }
         let mut state = self.state();
-        state.tokens.remove(scopes);
+        state.refused = challenge == Challenge::Basic && sent.is_some();
         state.challenge = Some(challenge);
-        Ok(true)
+        Ok(())
+    }
+
+    /// Who we are, as far as it is known.
+    pub(super) fn account(&self) -> Account {
+        match self.state().credential {
+            Lookup::Pending => Account::Unasked,
+            Lookup::Done(None) => Account::Nobody,
+            Lookup::Done(Some(_)) => Account::Known,
+        }
     }
 
     async fn credential(
@@ -126,6 +155,25 @@ impl Auth {
         if let Lookup::Done(known) = &self.state().credential {
             return Ok(known.clone());
         }
+        self.look_up(transport, step).await
+    }
+
+    /// Looks for the credential once more: that of a helper may have expired. None if it is the same.
+    async fn another(
+        &self,
+        transport: &Transport,
+        step: &str,
+    ) -> Result<Option<Credential>, Error> {
+        let known = self.credential(transport, step).await?;
+        let found = self.look_up(transport, step).await?;
+        Ok(found.filter(|found| Some(found) != known.as_ref()))
+    }
+
+    async fn look_up(
+        &self,
+        transport: &Transport,
+        step: &str,
+    ) -> Result<Option<Credential>, Error> {
         let (environment, repository) = (self.environment.clone(), self.repository.clone());
         let find = move || credentials::find(&environment, &repository);
         let found = tokio::task::spawn_blocking(find).await.map_err(|_| {
@@ -138,70 +186,6 @@ impl Auth {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A question for a token server.
-struct Ask {
-    realm: Url,
-    service: Option<String>,
-    scopes: Scopes,
-    credential: Option<Credential>,
-}
-
-impl Ask {
-    async fn token(self, transport: &Transport, step: &str) -> Result<Token, Error> {
-        let server = self.realm.host_str().unwrap_or_default().to_owned();
-        let step = format!("{step}: get a token from {server}");
-        let asked = Instant::now();
-        let Some(request) = self.request(transport) else {
-            return Err(transport.protocol(&step, "its credentials cannot be sent"));
-        };
-        let response = transport.send(&step, request).await?;
-        if !response.status().is_success() {
-            return Err(transport.refused(&step, response).await);
-        }
-        let body = transport.body(&step, response, LARGEST_ANSWER).await?;
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        Token::parse(&answer, asked).ok_or_else(|| {
-            transport.protocol(&step, "its token server's answer holds no usable token")
-        })
-    }
-
-    fn request(&self, transport: &Transport) -> Option<RequestBuilder> {
-        let mut fields: Vec<(&str, &str)> = Vec::new();
-        fields.extend(self.service.iter().map(|service| ("service", service.as_str())));
-        if let Some(Credential::IdentityToken(token)) = &self.credential {
-            let scope = self.scopes.join(" ");
-            fields.extend([("grant_type", "refresh_token"), ("client_id", "immut")]);
-            fields.extend([("refresh_token", token.as_str()), ("scope", scope.as_str())]);
-            let form = with_query(&Url::parse("http://form/").ok()?, &fields);
-            let request = transport.request(Method::POST, self.realm.clone());
-            let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-            return Some(request.body(form.query().unwrap_or_default().to_owned()));
-        }
-        fields.extend(self.scopes.iter().map(|scope| ("scope", scope.as_str())));
-        let request = transport.request(Method::GET, with_query(&self.realm, &fields));
-        match &self.credential {
-            Some(Credential::Password { user, password }) => {
-                Some(request.header(AUTHORIZATION, basic(user, password)?))
-            }
-            _ => Some(request),
-        }
-    }
-}
-
-impl Token {
-    /// None if there is no token, or one that is no header's value.
-    fn parse(answer: &Value, asked: Instant) -> Option<Self> {
-        let fields = ["token", "access_token"].map(|name| answer[name].as_str());
-        let token = fields.into_iter().flatten().find(|token| !token.is_empty())?;
-        let seconds = answer["expires_in"].as_u64().filter(|seconds| *seconds > 0).unwrap_or(60);
-        let life = Duration::from_secs(seconds.min(LONGEST_LIFE));
-        let header = secret(&format!("Bearer {token}"))?;
-        // Let it not die on the way.
-        let until = asked + life.saturating_sub(MARGIN.min(life / 4));
-        Some(Self { header, until })
     }
 }
 
@@ -244,26 +228,6 @@ fn with_challenged(own: &Scopes, challenged: Option<&str>) -> Scopes {
     scopes
 }
 
-fn basic(user: &str, password: &str) -> Option<HeaderValue> {
-    secret(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
-}
-
-fn secret(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn with_query(url: &Url, fields: &[(&str, &str)]) -> Url {
-    let mut url = url.clone();
-    url.query_pairs_mut().extend_pairs(fields);
-    url
-}
-
-const LARGEST_ANSWER: u64 = 1 << 20;
-const MARGIN: Duration = Duration::from_secs(10);
-const LONGEST_LIFE: u64 = 24 * 3600;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +244,9 @@ mod tests {
         let (realm, service, scope) = bearer(hub).expect("a challenge");
         assert_eq!((realm.as_str(), service.as_deref()), ("https://auth.example/token", Some("r")));
         assert_eq!(scope.as_deref(), Some("repository:a/b:pull,push"));
+        let (_, service, scope) =
+            bearer("Bearer realm=\"https://a/b\",service=gcr.io").expect("one");
+        assert_eq!((service.as_deref(), scope), (Some("gcr.io"), None));
         assert_eq!(challenges("BASIC realm=\"a, b\""), [Challenge::Basic]);
         for text in
             ["Bearer", "Bearer realm=\"nowhere\"", "Bearer realm=\"file:///x\"", "\"", "Negotiate"]
@@ -290,19 +257,6 @@ mod tests {
         both.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=x"));
         both.append(WWW_AUTHENTICATE, HeaderValue::from_str(hub).expect("a value"));
         assert!(matches!(strongest(&both), Some(Challenge::Bearer { .. })));
-    }
-
-    #[test]
-    fn tokens_that_are_no_header_are_none() {
-        let now = Instant::now();
-        let parse = |text: &str| Token::parse(&serde_json::from_str(text).expect("JSON"), now);
-        for text in [r#"{"token":"a\r\nX: y"}"#, r#"{"token":7}"#, "[]", r#"{"token":""}"#] {
-            assert!(parse(text).is_none(), "{text}");
-        }
-        let long = parse(r#"{"access_token":"a","expires_in":18446744073709551615}"#);
-        assert!(long.is_some_and(|token| token.until > now));
-        let short = parse(r#"{"token":"a","expires_in":4}"#).expect("a token");
-        assert_eq!(short.until, now + Duration::from_secs(3));
     }
 
     #[test]

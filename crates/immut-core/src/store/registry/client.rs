@@ -1,18 +1,20 @@
-//! Requests to one repository: logged in, redirected, tried again; and what documents they bring.
+//! Requests to one repository: logged in, redirected, tried again.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::auth::{Auth, Scopes};
+use super::error::Account;
 use super::feed::Feed;
+use super::session::Manner;
 use super::transport::{Transport, text};
 use super::{Error, RegistryOptions, retry};
-use crate::image::{RawManifest, media_type};
-use crate::name::{Digest, Repository};
-use crate::store::{self, MAX_DOCUMENT};
+use crate::name::Repository;
+use crate::store::MAX_DOCUMENT;
 
 /// The protocol's verbs for one repository.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Client {
     auth: Auth,
     /// The first pause before something is tried again.
     pub(super) backoff: Duration,
+    /// How the registry takes blobs, as far as it has refused another way.
+    manner: Mutex<Manner>,
 }
 
 /// One request, which may be sent several times.
@@ -34,19 +38,28 @@ pub(super) struct Call {
     headers: HeaderMap,
     payload: Payload,
     scopes: Scopes,
+    /// Whether a redirect to another host is an answer, and not a way.
+    stays: bool,
 }
 
 #[derive(Debug)]
 enum Payload {
     Bytes(Bytes),
-    /// Content that comes once; how much of it, in bytes.
-    Feed(Feed, u64),
+    /// Content that comes once: from that byte up to that byte.
+    Feed(Feed, u64, u64),
 }
 
 impl Call {
     pub(super) fn new(step: impl Into<String>, method: Method, url: Url, scopes: Scopes) -> Self {
         let payload = Payload::Bytes(Bytes::new());
-        Self { step: step.into(), method, url, headers: HeaderMap::new(), payload, scopes }
+        let (step, headers) = (step.into(), HeaderMap::new());
+        Self { step, method, url, headers, payload, scopes, stays: false }
+    }
+
+    /// Does not follow a redirect to another host.
+    pub(super) fn staying(mut self) -> Self {
+        self.stays = true;
+        self
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
@@ -62,8 +75,8 @@ impl Call {
         self
     }
 
-    pub(super) fn feed(mut self, feed: Feed, size: u64) -> Self {
-        self.payload = Payload::Feed(feed, size);
+    pub(super) fn feed(mut self, feed: &Feed, at: u64, end: u64) -> Self {
+        self.payload = Payload::Feed(feed.clone(), at, end);
         self
     }
 
@@ -75,7 +88,7 @@ impl Call {
     fn repeats(&self) -> bool {
         match &self.payload {
             Payload::Bytes(_) => true,
-            Payload::Feed(feed, _) => feed.rewinds(),
+            Payload::Feed(feed, at, _) => feed.reaches(*at),
         }
     }
 }
@@ -91,7 +104,16 @@ impl Client {
     pub(super) fn new(repository: &Repository, options: &RegistryOptions) -> Result<Self, Error> {
         let transport = Transport::new(&repository.host, options)?;
         let auth = Auth::new(repository, &options.environment);
-        Ok(Self { repository: repository.clone(), transport, auth, backoff: options.backoff })
+        let (repository, backoff) = (repository.clone(), options.backoff);
+        Ok(Self { repository, transport, auth, backoff, manner: Mutex::new(Manner::Stream) })
+    }
+
+    pub(super) fn manner(&self) -> Manner {
+        *self.manner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn take_as(&self, manner: Manner) {
+        *self.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
     }
 
     /// The address of something in this repository, such as `["blobs", "sha256:..."]`.
@@ -111,24 +133,6 @@ impl Client {
         vec![format!("repository:{}:pull,push", self.repository.path)]
     }
 
-    /// The manifest or index that a tag or digest names; none if there is no such thing.
-    pub(super) async fn manifest(
-        &self,
-        reference: &str,
-    ) -> Result<Option<RawManifest>, store::Error> {
-        let step = format!("fetch manifest {reference}");
-        let url = self.url(&["manifests", reference]);
-        let call = Call::new(step, Method::GET, url, self.to_pull()).header(ACCEPT, MANIFESTS);
-        let Some(found) = self.document(&call).await? else { return Ok(None) };
-        let digest = Digest::of(&found.bytes);
-        let announced = text(&found.headers, "docker-content-digest");
-        for expected in [Some(reference), announced].into_iter().flatten() {
-            self.same_digest(&digest, expected)?;
-        }
-        let typed = text(&found.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
-        Ok(Some(RawManifest { media_type: media_type_of(&found.bytes, typed), bytes: found.bytes }))
-    }
-
     /// Whether something is there.
     pub(super) async fn has(&self, step: &str, url: Url) -> Result<bool, Error> {
         let call = Call::new(step, Method::HEAD, url, self.to_push());
@@ -136,44 +140,8 @@ impl Client {
         match response.status() {
             status if status.is_success() => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.transport.refused(step, response).await),
+            _ => Err(self.refused(step, response).await),
         }
-    }
-
-    /// Writes a manifest at a tag or digest; whether the registry lists it as a referrer by itself.
-    pub(super) async fn put_manifest(
-        &self,
-        reference: &str,
-        manifest: &RawManifest,
-    ) -> Result<bool, store::Error> {
-        let step = format!("push manifest {reference}");
-        let url = self.url(&["manifests", reference]);
-        let call = Call::new(step, Method::PUT, url, self.to_push())
-            .header(CONTENT_TYPE, &manifest.media_type)
-            .bytes(Bytes::from(manifest.bytes.clone()));
-        let response = self.succeed(&call).await?;
-        if let Some(announced) = text(response.headers(), "docker-content-digest") {
-            self.same_digest(&Digest::of(&manifest.bytes), announced)?;
-        }
-        Ok(response.headers().contains_key("oci-subject"))
-    }
-
-    /// Fails when what should be a digest is another SHA-256 than the content's.
-    pub(super) fn same_digest(&self, digest: &Digest, expected: &str) -> Result<(), store::Error> {
-        if !expected.starts_with("sha256:") || expected == digest.to_string() {
-            return Ok(());
-        }
-        let place = self.repository.to_string();
-        let wanted = expected.parse();
-        let reason = format!("it is about {digest}");
-        Err(match wanted {
-            Ok(digest) => store::Error::Corrupt { place, digest, reason },
-            Err(_) => store::Error::Corrupt {
-                place,
-                digest: *digest,
-                reason: "the digest that it announces is none".into(),
-            },
-        })
     }
 
     /// A small document; none if there is no such thing.
@@ -183,7 +151,7 @@ impl Client {
             match response.status() {
                 StatusCode::NOT_FOUND => return Ok(None),
                 status if !status.is_success() => {
-                    return Err(self.transport.refused(&call.step, response).await);
+                    return Err(self.refused(&call.step, response).await);
                 }
                 _ => {}
             }
@@ -200,14 +168,14 @@ impl Client {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.transport.refused(&call.step, response).await)
+        Err(self.refused(&call.step, response).await)
     }
 
     /// Sends a call until its answer is one that will not pass.
     pub(super) async fn send(&self, call: &Call) -> Result<Response, Error> {
         match &call.payload {
             Payload::Bytes(_) => self.retrying(|| self.attempt(call)).await,
-            // What is there already would be doubled: the whole session has to start anew.
+            // What is there already would be doubled: the session has to be asked first.
             Payload::Feed(..) => self.attempt(call).await,
         }
     }
@@ -222,7 +190,9 @@ impl Client {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            let Some(pause) = retry::pause(&error, self.backoff, tried) else { return Err(error) };
+            let Some(pause) = retry::pause(&error, self.backoff, tried) else {
+                return Err(error.after_tries(tried + 1));
+            };
             tracing::debug!(%error, ?pause, "try again");
             tokio::time::sleep(pause).await;
             tried += 1;
@@ -237,39 +207,57 @@ impl Client {
         } else {
             None
         };
-        let mut response = self.follow(call, authorization).await?;
+        let mut response = self.follow(call, authorization.as_ref()).await?;
         let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
-        if unauthorized && own && self.transport.owns(response.url()) && call.repeats() {
-            let headers = response.headers();
-            let known = self.auth.challenged(&self.transport, &call.step, headers, &call.scopes)?;
-            if known
-                && let Some(fresh) =
-                    self.auth.header(&self.transport, &call.step, &call.scopes).await?
-            {
-                response = self.follow(call, Some(fresh)).await?;
+        if unauthorized && own && self.transport.owns(response.url()) {
+            let (headers, sent) = (response.headers(), authorization.as_ref());
+            self.auth.challenged(&self.transport, &call.step, headers, &call.scopes, sent)?;
+            let fresh = self.auth.header(&self.transport, &call.step, &call.scopes).await?;
+            if fresh.is_some() && call.repeats() {
+                response = self.follow(call, fresh.as_ref()).await?;
             }
         }
-        if super::error::is_transient(response.status().as_u16()) {
-            return Err(self.transport.refused(&call.step, response).await);
+        let status = response.status().as_u16();
+        let elsewhere = !self.transport.owns(response.url());
+        if status == 401 || status == 403 && elsewhere || super::error::is_transient(status) {
+            return Err(self.refused(&call.step, response).await);
         }
         Ok(response)
+    }
+
+    /// The error that an answer other than success stands for.
+    pub(super) async fn refused(&self, step: &str, response: Response) -> Error {
+        let elsewhere = Some(response.url()).filter(|url| !self.transport.owns(url));
+        let other = elsewhere.and_then(|url| url.host_str().map(str::to_owned));
+        let account = if other.is_some() { Account::Elsewhere } else { self.auth.account() };
+        let mut error = self.transport.refused(step, response, account).await;
+        if let (Error::Refused { registry, .. }, Some(host)) = (&mut error, other) {
+            *registry = format!("{host}, where {registry} leads,");
+        }
+        error
     }
 
     /// Sends a call and follows where it leads; the authorization goes to the registry only.
     async fn follow(
         &self,
         call: &Call,
-        authorization: Option<HeaderValue>,
+        authorization: Option<&HeaderValue>,
     ) -> Result<Response, Error> {
         let mut url = call.url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let own = authorization.as_ref().filter(|_| self.transport.owns(&url));
+            let own = authorization.filter(|_| self.transport.owns(&url));
             let response = self.once(call, url, own).await?;
-            let next = text(response.headers(), "location")
-                .filter(|_| response.status().is_redirection() && call.is_read());
+            let leads = match response.status() {
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => call.repeats(),
+                status => status.is_redirection() && call.is_read(),
+            };
+            let next = text(response.headers(), "location").filter(|_| leads);
             match next {
                 Some(location) => {
                     url = self.transport.target(&call.step, response.url(), location)?;
+                    if call.stays && !self.transport.owns(&url) {
+                        return Ok(response);
+                    }
                 }
                 None => return Ok(response),
             }
@@ -294,28 +282,13 @@ impl Client {
                 let request = request.header("content-length", bytes.len()).body(bytes.clone());
                 self.transport.send_long(&call.step, request, || 0).await
             }
-            Payload::Feed(feed, size) => {
-                let body = Body::wrap_stream(feed.stream());
-                let request = request.header("content-length", *size).body(body);
+            Payload::Feed(feed, at, end) => {
+                let body = Body::wrap_stream(feed.stream(*at, *end));
+                let request = request.header("content-length", end - at).body(body);
                 self.transport.send_long(&call.step, request, || feed.taken()).await
             }
         }
     }
 }
 
-/// The document's own word on what it is, else the registry's.
-fn media_type_of(bytes: &[u8], typed: &str) -> String {
-    let json: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let typed = typed.split(';').next().unwrap_or_default().trim();
-    match (json["mediaType"].as_str(), typed) {
-        (Some(own), _) => own.to_owned(),
-        (None, "") => media_type::OCI_MANIFEST.to_owned(),
-        (None, typed) => typed.to_owned(),
-    }
-}
-
-const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
-    application/vnd.oci.image.index.v1+json, \
-    application/vnd.docker.distribution.manifest.v2+json, \
-    application/vnd.docker.distribution.manifest.list.v2+json";
 const MOST_REDIRECTS: usize = 10;

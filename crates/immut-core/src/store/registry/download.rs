@@ -8,15 +8,18 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::Error;
 use super::blocking::wait;
 use super::client::{Call, Client};
 use super::transport::text;
+use super::{Error, retry};
 use crate::image::Descriptor;
 use crate::store;
 
 impl Client {
     /// Asks for a blob from byte `start` on; none if there is no such blob.
+    ///
+    /// Every time it is the registry that is asked: an address on a storage host that it led to
+    /// before may have expired. A registry that knows no ranges answers with the whole blob.
     pub(super) async fn blob(
         &self,
         blob: &Descriptor,
@@ -30,14 +33,14 @@ impl Client {
         }
         let response = self.send(&call).await?;
         match response.status() {
-            StatusCode::OK if start == 0 => Ok(Some(response)),
+            StatusCode::OK => Ok(Some(response)),
             StatusCode::PARTIAL_CONTENT if continues(&response, start) => Ok(Some(response)),
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => {
-                let reason = "the connection broke, and it does not send the rest alone";
+                let reason = "the connection broke, and it sends another part than the rest";
                 Err(self.transport.protocol(&step, reason))
             }
-            _ => Err(self.transport.refused(&step, response).await),
+            _ => Err(self.refused(&step, response).await),
         }
     }
 
@@ -49,28 +52,60 @@ impl Client {
         to: &Sender<Result<Bytes, Error>>,
     ) -> Result<(), Error> {
         let step = step(blob);
-        let (mut seen, mut broken) = (0, 0);
+        let (mut seen, mut skipped, mut tried, mut broke_at) = (0, 0, 0, 0);
         loop {
-            match self.transport.chunk(&step, &mut response).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(piece)) => {
+            let (error, ended) = match self.transport.chunk(&step, &mut response).await {
+                Ok(Some(mut piece)) => {
+                    // What was handed on before is sent again where there are no ranges.
+                    skipped += drop_front(&mut piece, seen - skipped);
                     seen += piece.len() as u64;
-                    if to.send(Ok(piece)).await.is_err() {
-                        return Ok(()); // nobody reads any more
+                    skipped += piece.len() as u64;
+                    if piece.is_empty() || to.send(Ok(piece)).await.is_ok() {
+                        continue;
                     }
+                    return Ok(()); // nobody reads any more
                 }
-                Err(_) if seen >= blob.size => return Ok(()),
-                Err(error) => {
-                    broken += 1;
-                    if broken > MOST_RESUMES || seen == 0 && broken > 1 {
-                        return Err(error);
-                    }
-                    tracing::debug!(%error, seen, "ask for the rest");
-                    response = self.blob(blob, seen).await?.ok_or(error)?;
-                }
+                _ if seen >= blob.size => return Ok(()),
+                Ok(None) => (self.transport.ended_early(&step), true),
+                Err(error) => (error, false),
+            };
+            if seen >= broke_at + PROGRESS {
+                tried = 0;
             }
+            broke_at = seen;
+            match self.rest(blob, seen, &error, tried).await {
+                Ok(rest) => response = rest,
+                // Whoever checks the size says best what is wrong.
+                Err(_) if ended => return Ok(()),
+                Err(None) => return Err(error.after_tries(tried + 1)),
+                Err(Some(error)) => return Err(error),
+            }
+            skipped = if response.status() == StatusCode::OK { 0 } else { seen };
+            tried += 1;
         }
     }
+
+    /// The blob from byte `start` on, after a pause; none in the place of an error when it is not
+    /// worth asking again.
+    async fn rest(
+        &self,
+        blob: &Descriptor,
+        start: u64,
+        error: &Error,
+        tried: u32,
+    ) -> Result<Response, Option<Error>> {
+        let pause = retry::pause(error, self.backoff, tried).ok_or(None)?;
+        tracing::debug!(%error, ?pause, start, "ask for the rest");
+        tokio::time::sleep(pause).await;
+        self.blob(blob, start).await?.ok_or(None)
+    }
+}
+
+/// Takes up to `count` bytes off the front of a piece; says how many.
+fn drop_front(piece: &mut Bytes, count: u64) -> u64 {
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(piece.len());
+    drop(piece.split_to(count));
+    count as u64
 }
 
 /// A blob that is being fetched; not verified yet.
@@ -124,4 +159,5 @@ fn continues(response: &Response, start: u64) -> bool {
 
 /// How many pieces wait for the reader at most; hyper makes them no larger than half a MiB.
 const PIECES: usize = 4;
-const MOST_RESUMES: u32 = 5;
+/// So many bytes more and the tries are counted anew.
+const PROGRESS: u64 = 1 << 20;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::credentials;
+use crate::name::Digest;
 
 /// What went wrong with a registry: which one, at which step, and its own words.
 ///
@@ -12,7 +13,7 @@ use super::credentials;
 #[non_exhaustive]
 pub enum Error {
     /// The registry could not be reached, or the connection broke.
-    #[error("{step}: no answer from {registry}: {reason}{}", cause.hint(registry))]
+    #[error("{step}: no answer from {registry}: {reason}{}{}", tried(*tries), cause.hint(registry))]
     Unreachable {
         /// The registry's host, as references have it.
         registry: String,
@@ -22,9 +23,11 @@ pub enum Error {
         reason: String,
         /// Which kind of cause.
         cause: Cause,
+        /// How often it was tried.
+        tries: u32,
     },
     /// The registry answered, and not with success.
-    #[error("{step}: {registry} answered {status}{said}{}", refused_hint(*status, registry))]
+    #[error("{step}: {registry} answered {status}{said}{}{}", tried(*tries), advice(*status, *account, registry, *retry_after))]
     Refused {
         /// The registry's host, as references have it.
         registry: String,
@@ -36,6 +39,35 @@ pub enum Error {
         said: String,
         /// How long the registry asks to wait.
         retry_after: Option<Duration>,
+        /// Who asked.
+        account: Account,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// An upload broke, and what was sent is lost: the content has to be sent from its beginning.
+    #[error("{cause}; the upload could not go on where it broke")]
+    Interrupted {
+        /// How it broke.
+        cause: Box<Error>,
+        /// How long to wait before it is started again.
+        pause: Duration,
+    },
+    /// A tag names another image already, and the registry does not let it be moved.
+    #[error(
+        "tag {tag}: {registry} answered {status}{said}: it names {now} and cannot be moved; {}",
+        keep(tag)
+    )]
+    Immutable {
+        /// The registry's host, as references have it.
+        registry: String,
+        /// The tag.
+        tag: String,
+        /// What it names.
+        now: Digest,
+        /// The HTTP status.
+        status: u16,
+        /// The registry's own code and message, if it gave one.
+        said: String,
     },
     /// The registry's answer makes no sense.
     #[error("{step}: {registry} does not keep to the protocol: {reason}")]
@@ -90,28 +122,102 @@ impl Cause {
     }
 }
 
-fn refused_hint(status: u16, registry: &str) -> String {
-    match status {
-        401 => format!(
-            "; log in with `docker login {registry}` or `podman login {registry}`, and check the repository's name"
+/// Who asked, as far as the registry wanted to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Account {
+    /// The registry has not asked who we are.
+    Unasked,
+    /// No credentials are configured.
+    Nobody,
+    /// Whom the credentials name.
+    Known,
+    /// It is another host that answered, which never gets credentials.
+    Elsewhere,
+}
+
+/// What to do about a refusal.
+fn advice(status: u16, account: Account, registry: &str, wait: Option<Duration>) -> String {
+    let login = format!("`docker login {registry}` or `podman login {registry}`");
+    match (status, account) {
+        (401 | 403, Account::Elsewhere) => "; its address may have expired: try again".to_owned(),
+        (401, Account::Known) => format!(
+            "; the credentials for it were not accepted: they may have expired, or not be for this repository; log in again with {login}, and check the repository's name"
         ),
-        403 => "; the account that is logged in may not do this".into(),
-        404 => {
-            "; check the name, and whether this registry wants repositories to be made first".into()
+        (401, Account::Unasked) => "; it does not say how to log in".to_owned(),
+        (401 | 403, Account::Nobody) => {
+            format!("; nobody is logged in: log in with {login}, and check the repository's name")
         }
-        429 => "; the registry limits how often it is asked".into(),
+        (403, _) => "; the account that is logged in may not do this".to_owned(),
+        (404, _) => {
+            "; check the name, and whether this registry wants repositories to be made first"
+                .to_owned()
+        }
+        (405, _) => "; it may be read-only, such as a mirror or a cache".to_owned(),
+        (409 | 412, _) => "; a rule of this repository forbids it".to_owned(),
+        (413, _) => {
+            "; it, or a proxy before it, limits the size of requests (nginx: client_max_body_size)"
+                .to_owned()
+        }
+        (429, _) => format!("; it limits how often it is asked{}", limits(account, &login, wait)),
+        (500.., _) => "; it has a problem of its own: try again later".to_owned(),
         _ => String::new(),
     }
 }
 
+fn limits(account: Account, login: &str, wait: Option<Duration>) -> String {
+    let wait = wait
+        .map_or_else(String::new, |wait| format!(", and asks to wait {} seconds", wait.as_secs()));
+    match account {
+        Account::Nobody => format!("{wait}; who is logged in may often ask more: {login}"),
+        _ => wait,
+    }
+}
+
+/// What to do about a tag that does not move.
+fn keep(tag: &str) -> &'static str {
+    if tag.starts_with("sha256-") {
+        "it lists signatures, so except tags that begin with `sha256-` from the rule"
+    } else {
+        "choose another tag"
+    }
+}
+
+fn tried(tries: u32) -> String {
+    if tries > 1 { format!(", tried {tries} times") } else { String::new() }
+}
+
 impl Error {
+    /// How long to wait before content that could not be put is worth sending from its beginning;
+    /// none if that would not help.
+    pub(crate) fn resend_after(&self) -> Option<Duration> {
+        match self {
+            Self::Interrupted { pause, .. } => Some(*pause),
+            _ => None,
+        }
+    }
+
     /// Whether the same request may well succeed a little later.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { cause, .. } => *cause == Cause::Broken,
+            // An address on a storage host holds for a while: the registry gives another one.
+            Self::Refused { status: 401 | 403, account: Account::Elsewhere, .. } => true,
             Self::Refused { status, .. } => is_transient(*status),
-            _ => false,
+            _ => self.is_break(),
         }
+    }
+
+    /// Whether the connection broke, or the other side fell silent.
+    pub(super) fn is_break(&self) -> bool {
+        matches!(self, Self::Unreachable { cause: Cause::Broken, .. })
+    }
+
+    /// The same after so many tries.
+    pub(super) fn after_tries(mut self, count: u32) -> Self {
+        if let Self::Unreachable { tries, .. } | Self::Refused { tries, .. } = &mut self {
+            *tries = count.max(*tries);
+        }
+        self
     }
 
     /// How long the registry asks to wait.
@@ -125,15 +231,22 @@ impl Error {
     /// The HTTP status, if there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Refused { status, .. } => Some(*status),
+            Self::Refused { status, .. } | Self::Immutable { status, .. } => Some(*status),
+            Self::Interrupted { cause, .. } => cause.status(),
             _ => None,
         }
     }
 }
 
-/// Whether a status speaks of a passing condition.
+/// Whether a status speaks of a passing condition; those above 511 are proxies'.
 pub(super) fn is_transient(status: u16) -> bool {
-    matches!(status, 429 | 502 | 503 | 504)
+    matches!(status, 408 | 429 | 500 | 502..=504 | 520..=524)
+}
+
+/// Whether a refusal's words are about tags that do not move, and not about the account.
+pub(super) fn speaks_of_a_rule(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    ["immutab", "overwrit", "already exists"].iter().any(|word| said.contains(word))
 }
 
 /// The registry's own error codes and messages, on one short line (distribution specification,

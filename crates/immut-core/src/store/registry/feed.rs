@@ -1,5 +1,6 @@
-//! Content on its way from a blocking reader into the body of a request.
+//! Content on its way from a blocking reader into the bodies of requests.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,11 +9,11 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, unfold};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Where a request takes its body from.
+/// Where requests take the content of a blob from.
 ///
-/// The content comes once. Its first [`KEPT`] bytes are kept until more have been sent, so that a
-/// request which is refused at once (an expired token, a busy registry), or whose content is small,
-/// can be sent again.
+/// The content comes once. The last [`KEPT`] bytes of what was sent are kept, so that a request
+/// which is refused (an expired token, a busy registry) can be sent again, and an upload that broke
+/// can go on where it broke.
 #[derive(Debug, Clone)]
 pub(super) struct Feed(Arc<Inner>);
 
@@ -25,10 +26,12 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Kept {
-    chunks: Vec<Bytes>,
-    size: usize,
-    /// The beginning is gone, or the content broke off.
-    lost: bool,
+    pieces: VecDeque<Bytes>,
+    /// Where in the content the first of the pieces begins, and the last one ends.
+    start: u64,
+    end: u64,
+    /// The content broke off.
+    broken: bool,
     /// Which stream may take from the channel: the newest.
     stream: u64,
 }
@@ -43,9 +46,15 @@ impl Feed {
         (sender, Self(Arc::new(Inner { receiver, kept, taken })))
     }
 
-    /// Whether [`Feed::stream`] can start from the beginning once more.
-    pub(super) fn rewinds(&self) -> bool {
-        !self.0.kept().lost
+    /// Whether [`Feed::stream`] can start at that byte of the content.
+    pub(super) fn reaches(&self, at: u64) -> bool {
+        let kept = self.0.kept();
+        !kept.broken && (kept.start..=kept.end).contains(&at)
+    }
+
+    /// Whether the content itself broke off, so that nothing helps.
+    pub(super) fn broke_off(&self) -> bool {
+        self.0.kept().broken
     }
 
     /// A number that grows whenever something is taken.
@@ -53,18 +62,27 @@ impl Feed {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// The content from its beginning; streams that were given out before end in an error.
-    pub(super) fn stream(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    /// The content from byte `at` up to byte `end`; streams that were given out before end in an
+    /// error.
+    pub(super) fn stream(
+        &self,
+        at: u64,
+        end: u64,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let inner = self.0.clone();
         let own = {
             let mut kept = inner.kept();
             kept.stream += 1;
             kept.stream
         };
-        unfold(Some((inner, own, 0)), |state| async move {
-            let (inner, own, next) = state?;
-            match inner.piece(own, next).await {
-                Ok(Some(piece)) => Some((Ok(piece), Some((inner, own, next + 1)))),
+        unfold(Some((inner, at)), move |state| async move {
+            let (inner, at) = state.filter(|(_, at)| *at < end)?;
+            match inner.piece(own, at).await {
+                Ok(Some(mut piece)) => {
+                    piece.truncate(usize::try_from(end - at).unwrap_or(usize::MAX));
+                    let next = at + piece.len() as u64;
+                    Some((Ok(piece), Some((inner, next))))
+                }
                 Ok(None) => None,
                 Err(error) => Some((Err(error), None)),
             }
@@ -73,18 +91,18 @@ impl Feed {
 }
 
 impl Inner {
-    /// The piece number `next`, for the stream number `own`.
-    async fn piece(&self, own: u64, next: usize) -> io::Result<Option<Bytes>> {
-        if let Some(piece) = self.again(own, next)? {
+    /// What there is from byte `at` on, for the stream number `own`.
+    async fn piece(&self, own: u64, at: u64) -> io::Result<Option<Bytes>> {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        if let Some(piece) = self.again(own, at)? {
             return Ok(Some(piece));
         }
         let mut receiver = self.receiver.lock().await;
         // An older stream may have taken it before it gave way.
-        if let Some(piece) = self.again(own, next)? {
+        if let Some(piece) = self.again(own, at)? {
             return Ok(Some(piece));
         }
         let came = receiver.recv().await;
-        self.taken.fetch_add(1, Ordering::Relaxed);
         let mut kept = self.kept();
         match came {
             Some(Some(piece)) => {
@@ -92,19 +110,22 @@ impl Inner {
                 Ok(Some(piece))
             }
             Some(None) => {
-                kept.lost = true;
+                kept.broken = true;
                 Err(io::Error::other("the content broke off"))
             }
             None => Ok(None),
         }
     }
 
-    fn again(&self, own: u64, next: usize) -> io::Result<Option<Bytes>> {
+    fn again(&self, own: u64, at: u64) -> io::Result<Option<Bytes>> {
         let kept = self.kept();
         if kept.stream != own {
             return Err(io::Error::other("the request was given up"));
         }
-        Ok(kept.chunks.get(next).cloned())
+        if at < kept.start {
+            return Err(io::Error::other("the content is out of reach"));
+        }
+        Ok(kept.from(at))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -113,13 +134,26 @@ impl Inner {
 }
 
 impl Kept {
+    /// The rest of the piece in which byte `at` lies.
+    fn from(&self, at: u64) -> Option<Bytes> {
+        let mut start = self.start;
+        for piece in &self.pieces {
+            let end = start + piece.len() as u64;
+            if (start..end).contains(&at) {
+                return Some(piece.slice(usize::try_from(at - start).ok()?..));
+            }
+            start = end;
+        }
+        None
+    }
+
     fn keep(&mut self, piece: &Bytes) {
-        self.size = self.size.saturating_add(piece.len());
-        self.lost |= self.size > KEPT;
-        if self.lost {
-            self.chunks = Vec::new();
-        } else {
-            self.chunks.push(piece.clone());
+        self.end += piece.len() as u64;
+        self.pieces.push_back(piece.clone());
+        while self.end - self.start > KEPT
+            && let Some(first) = self.pieces.pop_front()
+        {
+            self.start += first.len() as u64;
         }
     }
 }
@@ -128,46 +162,58 @@ impl Kept {
 const PIECES: usize = 4;
 /// How large the pieces are that a reader should put in.
 pub(super) const PIECE: usize = 128 << 10;
-/// How many bytes of the beginning are kept.
-const KEPT: usize = 2 << 20;
+/// How many bytes of what was sent are kept.
+pub(super) const KEPT: u64 = 8 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::StreamExt;
 
-    async fn all(feed: &Feed) -> Vec<u8> {
-        let pieces: Vec<_> = feed.stream().map(|piece| piece.expect("content")).collect().await;
+    async fn all(feed: &Feed, at: u64) -> Vec<u8> {
+        let pieces: Vec<_> =
+            feed.stream(at, 99).map(|piece| piece.expect("content")).collect().await;
         pieces.concat()
     }
 
     #[tokio::test]
-    async fn a_small_content_can_be_sent_again() {
+    async fn what_is_kept_can_be_sent_again() {
         let (sender, feed) = Feed::new();
-        for piece in ["a", "b", "c"] {
+        for piece in ["ab", "cd", "ef"] {
             sender.send(Some(Bytes::from(piece))).await.expect("room");
         }
-        let mut first = std::pin::pin!(feed.stream());
-        assert_eq!(first.next().await.expect("a piece").expect("content"), "a");
+        let mut first = std::pin::pin!(feed.stream(0, 99));
+        assert_eq!(first.next().await.expect("a piece").expect("content"), "ab");
+        assert!(feed.reaches(2) && !feed.reaches(3), "no more than two were taken");
         drop(sender);
-        assert_eq!(all(&feed).await, b"abc");
+        for (at, rest) in [(0, "abcdef"), (1, "bcdef"), (2, "cdef"), (5, "f"), (6, "")] {
+            assert_eq!(all(&feed, at).await, rest.as_bytes(), "{at}");
+        }
         assert!(first.next().await.expect("an end").is_err(), "the older stream is given up");
-        assert_eq!(all(&feed).await, b"abc");
-        assert!(feed.rewinds());
+        let chunk: Vec<_> = feed.stream(1, 3).map(|piece| piece.expect("content")).collect().await;
+        assert_eq!(chunk.concat(), b"bc");
     }
 
     #[tokio::test]
-    async fn a_large_or_broken_content_cannot() {
+    async fn the_beginning_of_a_large_content_is_let_go() {
         let (sender, feed) = Feed::new();
-        sender.send(Some(Bytes::from(vec![0; KEPT + 1]))).await.expect("room");
+        let half = Bytes::from(vec![0; usize::try_from(KEPT / 2).expect("small")]);
+        for piece in [&half, &half, &half] {
+            sender.send(Some(piece.clone())).await.expect("room");
+        }
         drop(sender);
-        assert_eq!(all(&feed).await.len(), KEPT + 1);
-        assert!(!feed.rewinds());
+        let sent: Vec<_> = feed.stream(0, u64::MAX).collect().await;
+        assert_eq!(sent.len(), 3);
+        assert!(!feed.reaches(0) && feed.reaches(KEPT / 2) && feed.reaches(KEPT / 2 * 3));
+        assert!(!feed.reaches(KEPT / 2 * 3 + 1));
+    }
 
+    #[tokio::test]
+    async fn content_that_breaks_off_is_not_sent_again() {
         let (sender, feed) = Feed::new();
         sender.send(None).await.expect("room");
-        let pieces: Vec<_> = feed.stream().collect().await;
+        let pieces: Vec<_> = feed.stream(0, 99).collect().await;
         assert!(matches!(pieces[..], [Err(_)]));
-        assert!(!feed.rewinds());
+        assert!(feed.broke_off() && !feed.reaches(0));
     }
 }

@@ -11,8 +11,9 @@
 //! - **Proxies** as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say; this machine is never asked for
 //!   through a proxy.
 //! - **Retries** are few, with growing pauses, and `Retry-After` is honoured. A download that breaks
-//!   goes on where it broke. An upload is started anew only while its first 2 MiB have not left: a
-//!   reader cannot be rewound, so a large upload that breaks later is an error.
+//!   goes on where it broke. So does an upload, if the registry says how far it is and that lies in
+//!   the last 8 MiB that were sent; else it is [`Error::Interrupted`], since a reader cannot be
+//!   rewound, and [`copy_blob`](crate::store::copy_blob) opens the content again.
 //! - **Nothing a server sends is believed**: digests are checked, documents have a limit, and a
 //!   broken answer is an error and no panic.
 
@@ -23,8 +24,11 @@ mod credentials;
 mod download;
 mod error;
 mod feed;
+mod manifests;
 mod referrers;
 mod retry;
+mod session;
+mod token;
 mod transport;
 mod upload;
 
@@ -33,10 +37,8 @@ use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::Url;
-
 pub use credentials::{Environment, Error as CredentialsError};
-pub use error::{Cause, Error};
+pub use error::{Account, Cause, Error};
 
 use super::{Sink, Source, Verified};
 use crate::image::{Descriptor, RawManifest};
@@ -46,7 +48,7 @@ use blocking::Runtime;
 use client::Client;
 use download::Download;
 use feed::Feed;
-use upload::Mount;
+use session::{Mount, Session};
 
 /// A repository of a registry, as a source and a sink of images.
 ///
@@ -71,7 +73,7 @@ pub struct Registry {
     /// Repositories of the same registry to mount blobs from.
     mounts: Vec<Repository>,
     /// Upload sessions that were opened where a mount was asked for.
-    sessions: Mutex<HashMap<Digest, Url>>,
+    sessions: Mutex<HashMap<Digest, Session>>,
 }
 
 /// How to talk to a registry.
@@ -160,18 +162,35 @@ impl Registry {
     }
 
     /// Keeps a session for [`Sink::put`]; an older one is given back.
-    fn keep_session(&self, digest: Digest, session: Url) -> Result<(), store::Error> {
+    fn keep_session(&self, digest: Digest, session: Session) -> Result<(), store::Error> {
         let Some(older) = self.sessions().insert(digest, session) else { return Ok(()) };
         self.abandon(older)
     }
 
-    fn abandon(&self, session: Url) -> Result<(), store::Error> {
+    fn abandon(&self, session: Session) -> Result<(), store::Error> {
         let client = self.client.clone();
         self.runtime.run(async move { client.abandon(session).await }).ok_or_else(|| self.stopped())
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<Digest, Url>> {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Digest, Session>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the sessions back that were opened for blobs which nobody put.
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut *self.sessions());
+        if left.is_empty() {
+            return;
+        }
+        let client = self.client.clone();
+        let give = async move {
+            for session in left.into_values() {
+                client.abandon(session).await;
+            }
+        };
+        self.runtime.run(async { drop(tokio::time::timeout(LONGEST_FAREWELL, give).await) });
     }
 }
 
@@ -223,11 +242,14 @@ impl Sink for Registry {
         let (read, filled) = upload::supply(&mut content, blob.size, to, filling);
         let filled = filled.map_err(|_| self.stopped())?;
         if let Err(source) = read {
-            filled.map_or(Ok(()), |session| self.abandon(session))?;
+            if let Ok(Some(session)) = filled {
+                self.abandon(session)?;
+            }
             return Err(store::Error::Read { what: blob.digest.to_string(), source });
         }
-        let (client, asked, session) = (self.client.clone(), blob.clone(), filled?);
-        self.run(async move { client.finish(asked, session).await })
+        let Some(session) = filled? else { return Ok(()) };
+        let (client, asked) = (self.client.clone(), blob.clone());
+        self.run(async move { client.complete(&asked, &session).await })
     }
 
     fn put_manifest(&self, manifest: &RawManifest) -> Result<(), store::Error> {
@@ -251,3 +273,5 @@ impl Sink for Registry {
         Ok(())
     }
 }
+
+const LONGEST_FAREWELL: Duration = Duration::from_secs(5);

@@ -33,7 +33,8 @@ impl Client {
         for _ in 0..MOST_PAGES {
             let Some(url) = next.take() else { return Ok(Some(all)) };
             let call = Call::new(&step, Method::GET, url, self.to_pull())
-                .header(ACCEPT, media_type::OCI_INDEX);
+                .header(ACCEPT, media_type::OCI_INDEX)
+                .staying();
             let page = match self.document(&call).await {
                 Ok(Some(page)) => page,
                 Ok(None) => return Ok(None),
@@ -91,9 +92,9 @@ impl Client {
     }
 }
 
-/// Statuses by which registries say that they know no such address.
+/// Statuses by which registries say that they know no such address; one leads to its website.
 fn lacks_the_api(error: &Error) -> bool {
-    matches!(error.status(), Some(400 | 405 | 406 | 501))
+    matches!(error.status(), Some(300..=399 | 400 | 405 | 406 | 501))
 }
 
 /// The target of `Link: <target>; rel="next"` (RFC 8288, as far as registries use it).

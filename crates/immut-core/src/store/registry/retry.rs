@@ -43,12 +43,14 @@ pub(super) fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Du
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::Account;
     use super::*;
     use reqwest::header::HeaderValue;
 
     fn refused(status: u16, retry_after: Option<Duration>) -> Error {
         let (registry, step, said) = (String::new(), String::new(), String::new());
-        Error::Refused { registry, step, status, said, retry_after }
+        let account = Account::Unasked;
+        Error::Refused { registry, step, status, said, retry_after, account, tries: 1 }
     }
 
     #[test]
@@ -80,7 +82,7 @@ mod tests {
         let ever = Duration::from_secs(u64::MAX);
         for (error, tried) in [
             (refused(429, Some(ever)), 0),
-            (refused(500, None), 0),
+            (refused(501, None), 0),
             (refused(503, None), TRIES - 1),
         ] {
             assert_eq!(pause(&error, first, tried), None, "{error}");

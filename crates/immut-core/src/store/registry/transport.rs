@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder, Response, Url, redirect};
 use time::OffsetDateTime;
 
-use super::error::{Cause, said};
+use super::error::{Account, Cause, said};
 use super::{Error, RegistryOptions, retry};
 
 /// The clients for one registry.
@@ -140,13 +140,13 @@ impl Transport {
         read.unwrap_or_else(|_| Err(self.silent(step)))
     }
 
-    /// The error that an answer other than success stands for.
-    pub(super) async fn refused(&self, step: &str, response: Response) -> Error {
+    /// The error that an answer other than success to `account` stands for.
+    pub(super) async fn refused(&self, step: &str, response: Response, account: Account) -> Error {
         let status = response.status().as_u16();
         let retry_after = retry::retry_after(response.headers(), OffsetDateTime::now_utc());
         let body = self.body(step, response, LONGEST_ERROR).await.unwrap_or_default();
         let (registry, step) = (self.registry.clone(), step.to_owned());
-        Error::Refused { registry, step, status, said: said(&body), retry_after }
+        Error::Refused { registry, step, status, said: said(&body), retry_after, account, tries: 1 }
     }
 
     pub(super) fn protocol(&self, step: &str, reason: &str) -> Error {
@@ -171,9 +171,14 @@ impl Transport {
         self.no_answer(step, reason, Cause::Broken)
     }
 
+    /// The error that a body stands for which ended before it should.
+    pub(super) fn ended_early(&self, step: &str) -> Error {
+        self.no_answer(step, "it sent less than it should".to_owned(), Cause::Broken)
+    }
+
     pub(super) fn no_answer(&self, step: &str, reason: String, cause: Cause) -> Error {
         let (registry, step) = (self.registry.clone(), step.to_owned());
-        Error::Unreachable { registry, step, reason, cause }
+        Error::Unreachable { registry, step, reason, cause, tries: 1 }
     }
 
     fn unreachable(&self, step: &str, error: reqwest::Error) -> Error {

@@ -1,148 +1,142 @@
-//! Blobs on their way to the registry: a session is started, filled and finished, or the blob is
-//! mounted from another repository.
+//! Blobs on their way to the registry, and what is done when that breaks.
 
 use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode, Url};
 use tokio::sync::mpsc::Sender;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::blocking::wait;
-use super::client::{Call, Client};
+use super::client::Client;
 use super::feed::{Feed, PIECE};
-use super::transport::text;
+use super::session::{LARGEST_CHUNK, Manner, Session};
 use super::{Error, retry};
 use crate::image::Descriptor;
-use crate::name::Digest;
 use crate::store;
 
-/// What came of the wish to mount a blob.
-pub(super) enum Mount {
-    /// It is there.
-    Done,
-    /// It is not; the registry opened an upload session instead.
-    Session(Url),
-    /// It is not.
-    Refused,
-}
-
 impl Client {
-    /// Asks for a blob of the repository `from` to be mounted.
+    /// Sends a blob into the session, or a new one; returns where it is to be finished, or none
+    /// when it is.
     ///
-    /// To be refused is no error: the bytes can still be sent.
-    pub(super) async fn mount(&self, digest: &Digest, from: &str) -> Result<Mount, Error> {
-        let step = format!("mount blob {digest} from {from}");
-        let mut url = self.url(&["blobs", "uploads", ""]);
-        url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
-        let mut scopes = self.to_push();
-        scopes.push(format!("repository:{from}:pull"));
-        let answer = self.send(&Call::new(&step, Method::POST, url, scopes)).await;
-        let response = match answer {
-            Ok(response) => response,
-            // The token server does not let us read there.
-            Err(Error::Refused { status: 400..=403, .. }) => return Ok(Mount::Refused),
-            Err(error) => return Err(error),
-        };
-        match response.status() {
-            StatusCode::CREATED => Ok(Mount::Done),
-            StatusCode::ACCEPTED => {
-                let location = text(response.headers(), "location").unwrap_or_default();
-                self.transport.target(&step, response.url(), location).map(Mount::Session)
-            }
-            _ => Ok(Mount::Refused),
-        }
-    }
-
-    /// Sends a blob into the session, or a new one, and returns where it is to be finished.
-    ///
-    /// When the registry fails for a passing reason before the content is out of reach (see
-    /// [`Feed`]) a new session is started.
+    /// An upload that breaks goes on where it broke, if the registry says where that is and the
+    /// feed still has it, else from the beginning if the feed still has that. Otherwise it is
+    /// [`Error::Interrupted`], and the content has to be opened again.
     pub(super) async fn fill(
         &self,
         blob: Descriptor,
-        mut session: Option<Url>,
+        given: Option<Session>,
         feed: Feed,
-    ) -> Result<Url, Error> {
-        let mut tried = 0;
-        loop {
-            let given = session.is_some();
-            let target = match session.take() {
-                Some(session) => session,
-                None => self.start(&blob.digest).await?,
-            };
-            let error = match self.patch(&blob, target.clone(), feed.clone()).await {
-                Ok(next) => return Ok(next),
-                Err(error) => error,
-            };
-            self.abandon(target).await;
-            // A session that a mount opened long ago may be forgotten by now.
-            let stale = given && error.status() == Some(404);
-            let pause = retry::pause(&error, self.backoff, tried)
-                .or(stale.then_some(Duration::ZERO))
-                .filter(|_| feed.rewinds());
-            let Some(pause) = pause else { return Err(error) };
-            tracing::debug!(%error, ?pause, "start the upload again");
-            tokio::time::sleep(pause).await;
-            tried += 1;
-        }
-    }
-
-    async fn start(&self, digest: &Digest) -> Result<Url, Error> {
-        let step = format!("start the upload of blob {digest}");
-        let url = self.url(&["blobs", "uploads", ""]);
-        let response = self.succeed(&Call::new(&step, Method::POST, url, self.to_push())).await?;
-        let Some(location) = text(response.headers(), "location") else {
-            return Err(self.transport.protocol(&step, "it does not say where to send the bytes"));
+    ) -> Result<Option<Session>, store::Error> {
+        let mut session = match given {
+            Some(session) => session,
+            None => self.start(&blob.digest).await?,
         };
-        self.transport.target(&step, response.url(), location)
-    }
-
-    async fn patch(&self, blob: &Descriptor, session: Url, feed: Feed) -> Result<Url, Error> {
-        let step = format!("push blob {}", blob.digest);
-        let call = Call::new(&step, Method::PATCH, session.clone(), self.to_push())
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .feed(feed, blob.size);
-        let response = self.succeed(&call).await?;
-        match text(response.headers(), "location") {
-            Some(location) => self.transport.target(&step, response.url(), location),
-            None => Ok(session),
+        let (mut tried, mut furthest) = (0, 0);
+        loop {
+            let error = match self.send_into(&blob, &mut session, &feed).await {
+                Ok(true) => return Ok(None),
+                Ok(false) => return Ok(Some(session)),
+                Err(store::Error::Registry(error)) => error,
+                Err(error) => return Err(error),
+            };
+            session = self.recover(&blob, session, &feed, error, tried).await?;
+            // Whoever gets somewhere may break again.
+            tried = if session.at >= furthest + PROGRESS { 0 } else { tried + 1 };
+            furthest = furthest.max(session.at);
         }
     }
 
-    /// Finishes a session: the registry checks the digest and keeps the blob.
-    pub(super) async fn finish(
+    /// Sends what is left; whether the session is finished by it.
+    async fn send_into(
         &self,
-        blob: Descriptor,
-        mut session: Url,
+        blob: &Descriptor,
+        session: &mut Session,
+        feed: &Feed,
+    ) -> Result<bool, store::Error> {
+        let size = match self.manner() {
+            Manner::Whole if session.at == 0 => {
+                self.finish(blob, session, Some(feed)).await?;
+                return Ok(true);
+            }
+            Manner::Stream if session.at == 0 => blob.size,
+            // To go on is to send chunks.
+            Manner::Stream | Manner::Whole => LARGEST_CHUNK.max(session.least),
+            Manner::Chunks(size) => size.max(session.least),
+        };
+        while session.at < blob.size {
+            let end = session.at.saturating_add(size).min(blob.size);
+            self.patch(blob, session, feed, end).await?;
+        }
+        Ok(false)
+    }
+
+    /// The session to go on with after an error, if it is not the last word.
+    async fn recover(
+        &self,
+        blob: &Descriptor,
+        session: Session,
+        feed: &Feed,
+        error: Error,
+        tried: u32,
+    ) -> Result<Session, Error> {
+        let status = error.status().unwrap_or_default();
+        let other = self.manner().after(status, blob.size).filter(|_| session.at == 0);
+        // Once more may help when the token died while the bytes were sent, or the session did.
+        let lost = match status {
+            401 => !feed.reaches(session.at),
+            404 | 416 => true,
+            _ => false,
+        };
+        let lost = lost && tried < 2;
+        let pause = match (other, lost) {
+            (None, false) => retry::pause(&error, self.backoff, tried),
+            _ => Some(Duration::ZERO),
+        };
+        let Some(pause) = pause.filter(|_| !feed.broke_off()) else {
+            self.abandon(session).await;
+            return Err(error.after_tries(tried + 1));
+        };
+        tracing::debug!(%error, ?pause, "go on with the upload, or start it again");
+        tokio::time::sleep(pause).await;
+        // A session that is not where it said it is cannot be believed again.
+        let asks = other.is_none() && status != 416;
+        let reached = if asks { self.progress(&blob.digest, &session).await } else { Ok(None) };
+        match reached {
+            Ok(Some(reached)) if reached.at > 0 && feed.reaches(reached.at) => return Ok(reached),
+            Err(refused) if matches!(refused.status(), Some(401 | 403)) => return Err(refused),
+            _ => self.abandon(session).await,
+        }
+        // Where a broken request cannot be gone on with, smaller ones lose less.
+        let smaller = self.manner().after(413, blob.size).filter(|_| error.is_break());
+        if let Some(other) = other.or(smaller) {
+            self.take_as(other);
+        }
+        if feed.reaches(0) {
+            return self.start(&blob.digest).await;
+        }
+        Err(Error::Interrupted { cause: Box::new(error), pause: self.backoff })
+    }
+
+    /// Finishes a session that has all bytes.
+    ///
+    /// If the registry does not know the session any more, or finds other bytes in it than were
+    /// sent, the content has to be opened again.
+    pub(super) async fn complete(
+        &self,
+        blob: &Descriptor,
+        session: &Session,
     ) -> Result<(), store::Error> {
-        let step = format!("finish the upload of blob {}", blob.digest);
-        session.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-        let call = Call::new(&step, Method::PUT, session, self.to_push())
-            .header(CONTENT_TYPE, "application/octet-stream");
-        let response = self.send(&call).await?;
-        match response.status() {
-            status if status.is_success() => text(response.headers(), "docker-content-digest")
-                .map_or(Ok(()), |announced| self.same_digest(&blob.digest, announced)),
-            // The session is gone: perhaps because a first try had been heard after all.
-            StatusCode::NOT_FOUND if self.has(&step, self.blob_url(&blob.digest)).await? => Ok(()),
-            _ => Err(self.transport.refused(&step, response).await.into()),
+        match self.finish(blob, session, None).await {
+            Err(store::Error::Registry(cause))
+                if matches!(cause.status(), Some(400 | 404 | 416)) =>
+            {
+                let (cause, pause) = (Box::new(cause), self.backoff);
+                Err(Error::Interrupted { cause, pause }.into())
+            }
+            done => done,
         }
-    }
-
-    /// Gives a session back; the registry would forget it by itself some day.
-    pub(super) async fn abandon(&self, session: Url) {
-        let call = Call::new("abandon an upload", Method::DELETE, session, self.to_push());
-        if let Err(error) = self.attempt(&call).await {
-            tracing::debug!(%error, "an upload session is left");
-        }
-    }
-
-    pub(super) fn blob_url(&self, digest: &Digest) -> Url {
-        self.url(&["blobs", &digest.to_string()])
     }
 }
 
@@ -187,3 +181,6 @@ fn read_piece(content: &mut dyn Read, size: u64) -> io::Result<Bytes> {
     piece.truncate(filled);
     Ok(piece.freeze())
 }
+
+/// So many bytes more and the tries are counted anew.
+const PROGRESS: u64 = 1 << 20;

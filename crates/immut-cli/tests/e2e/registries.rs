@@ -1,0 +1,67 @@
+//! Registries with habits: tags that do not move or do, and lines that break.
+
+use immut_testkit::contents;
+use immut_testkit::registry::{Fault, Options, Registry, habits};
+use tempfile::tempdir;
+
+use crate::common::{key, run, small, text};
+
+/// MUST SHOW: a run can be repeated where tags do not move, and another image is refused.
+#[test]
+fn a_tag_that_does_not_move_takes_the_same_image_again_and_no_other() {
+    let folder = tempdir().expect("a folder");
+    let key = key(folder.path(), "k");
+    let image = small().write(&folder.path().join("image")).reference();
+    let other = small().layer(|l| l.file("/other", 0o755, contents::program()));
+    let other = other.write(&folder.path().join("other")).reference();
+    for rule in [habits::ecr("").immutable, habits::harbor().immutable, habits::quay().immutable] {
+        let there = Registry::with(Options { immutable: rule.clone(), ..Options::default() });
+        let to = format!("{}/demo/app:v1", there.host());
+        let harden = |image: &str| run(&["harden", image, "--to", &to, "--key", text(&key)]);
+        let first = harden(&image).code(0).line().to_owned();
+        assert_eq!(harden(&image).code(0).line(), first);
+        let tags = there.tags("demo/app");
+        let refused = harden(&other).code(5).says(&["tag v1: ", "choose another tag"]);
+        assert_eq!(refused.stdout, "", "{rule:?}");
+        assert_eq!(there.tags("demo/app")["v1"], tags["v1"]);
+    }
+}
+
+/// MUST SHOW: what a tag named first is what is audited, though it moves meanwhile.
+#[test]
+fn a_tag_that_moves_in_mid_run_is_audited_as_it_was() {
+    let folder = tempdir().expect("a folder");
+    let there = Registry::start();
+    let name = |tag: &str| format!("{}/demo/app:{tag}", there.host());
+    for (tag, recipe) in [("v1", small()), ("v2", small().layer(|l| l.file("/new", 0o644, "x")))] {
+        let image = recipe.write(&folder.path().join(tag)).reference();
+        run(&["harden", &image, "--to", &name(tag), "--no-sign"]).code(0);
+    }
+    let tags = there.tags("demo/app");
+    there.fail("GET", "/manifests/v1", 1, Fault::Retag("v1", tags["v2"].clone()));
+    let before = there.log().len();
+    let audit = run(&["audit", &name("v1")]).code(0);
+    let shown = format!("{}{}", audit.stdout, audit.stderr);
+    assert!(shown.contains(&tags["v1"]) && !shown.contains(&tags["v2"]), "{audit}");
+    assert_eq!(there.tags("demo/app")["v1"], tags["v2"]);
+    let asked = &there.log()[before..];
+    let by_tag = asked.iter().filter(|line| line.target.contains("/manifests/v1"));
+    assert_eq!(by_tag.count(), 1, "{asked:?}");
+}
+
+/// MUST SHOW: lines that break in both directions, and a registry that is busy, are survived.
+#[test]
+fn a_run_goes_on_where_the_line_broke() {
+    let folder = tempdir().expect("a folder");
+    let image = small().write(&folder.path().join("image")).reference();
+    let there = Registry::start();
+    let to = format!("{}/demo/app:v1", there.host());
+    there.fail("PATCH", "/uploads/", 1, Fault::Break(100));
+    there.fail("PUT", "/uploads/", 1, Fault::Status(503, Vec::new()));
+    let hardened = run(&["harden", &image, "--to", &to, "--no-sign"]).code(0).line().to_owned();
+    assert!(there.log().iter().any(|line| line.status == 0), "{:?}", there.log());
+
+    there.fail("GET", "/blobs/", 2, Fault::Cut(50));
+    run(&["audit", &hardened]).code(0);
+    assert!(there.log().iter().any(|line| line.status == 206), "{:?}", there.log());
+}
