@@ -51,8 +51,9 @@ pub struct Audit {
 pub fn audit(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Audit, Error> {
     let image =
         crate::image::Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
-    let (planned, left_out) = plan_image(&image, source, None, options)?;
-    Ok(Audit { platforms: planned.into_iter().map(audited).collect(), left_out })
+    let (planned, beside) = plan_image(&image, source, None, options)?;
+    let platforms = planned.into_iter().map(audited).collect();
+    Ok(Audit { platforms, left_out: beside.left_out })
 }
 
 fn audited(planned: Planned) -> Audited {

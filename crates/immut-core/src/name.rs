@@ -48,7 +48,13 @@ impl FromStr for Digest {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = || Error::Digest(text.to_owned());
-        let digits = text.strip_prefix("sha256:").ok_or_else(bad)?;
+        let digits = match text.split_once(':') {
+            Some(("sha256", digits)) => digits,
+            Some(("sha512" | "sha384" | "blake3", _)) => {
+                return Err(Error::Algorithm(text.to_owned()));
+            }
+            _ => return Err(bad()),
+        };
         if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(bad());
         }
@@ -233,6 +239,9 @@ pub enum Error {
     /// Not `sha256:` and 64 lowercase hexadecimal digits.
     #[error("digest {0:?} is not sha256: and 64 lowercase hexadecimal digits")]
     Digest(String),
+    /// A digest of another algorithm.
+    #[error("digest {0:?} is of an algorithm that is not supported; only sha256 is")]
+    Algorithm(String),
     /// Not a reference.
     #[error(
         "{text:?} is no image reference ({reason}); write [HOST[:PORT]/]REPO[:TAG][@sha256:...], oci:DIR[:TAG][@sha256:...], oci-archive:FILE[:TAG][@sha256:...] or docker-archive:FILE[:NAME[:TAG]][@sha256:...]"

@@ -9,7 +9,7 @@ use crate::name::Digest;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::rules::examine;
-use crate::select::{Chosen, Selection, select};
+use crate::select::{Beside, Chosen, Selection, select};
 use crate::store::{Layout, Source};
 
 /// One platform with what was found and what would be done.
@@ -81,7 +81,7 @@ pub fn left_out(
     options: &Options,
 ) -> Result<Vec<LeftOut>, Error> {
     let image = Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
-    Ok(select(&image, &options.platforms, source)?.left_out)
+    Ok(select(&image, &options.platforms, source)?.beside.left_out)
 }
 
 /// Plans all platforms; blobs that are read are kept in the stage, if there is one.
@@ -90,11 +90,11 @@ pub(crate) fn plan_image(
     source: &dyn Source,
     stage: Option<&Layout>,
     options: &Options,
-) -> Result<(Vec<Planned>, Vec<LeftOut>), Error> {
+) -> Result<(Vec<Planned>, Beside), Error> {
     options.choices.check(&options.catalog)?;
-    let Selection { chosen, left_out } = select(image, &options.platforms, source)?;
+    let Selection { chosen, beside } = select(image, &options.platforms, source)?;
     let planned = chosen.into_iter().map(|one| plan_one(one, source, stage, options));
-    Ok((planned.collect::<Result<_, _>>()?, left_out))
+    Ok((planned.collect::<Result<_, _>>()?, beside))
 }
 
 fn plan_one(

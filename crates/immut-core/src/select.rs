@@ -1,8 +1,13 @@
 //! Which manifests of an image are worked on.
 
+use std::collections::{BTreeMap, HashSet};
+
 use crate::error::{Error, LeftOut};
-use crate::image::{self, Image, Index, IndexEntry, Manifest, Platform, RuntimeConfig};
-use crate::store::{self, Source};
+use crate::image::{
+    self, Artifact, Image, Index, IndexEntry, Manifest, Platform, RawManifest, RuntimeConfig,
+};
+use crate::name::Digest;
+use crate::store::{self, DEEPEST, Source};
 
 /// A manifest that is worked on.
 #[derive(Debug, Clone)]
@@ -12,11 +17,31 @@ pub(crate) struct Chosen {
     pub(crate) config: RuntimeConfig,
 }
 
-/// What is worked on, and what is not.
+/// What is worked on, and what lies beside it.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     pub(crate) chosen: Vec<Chosen>,
+    pub(crate) beside: Beside,
+}
+
+/// What an index holds beside the manifests that are worked on.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
     pub(crate) left_out: Vec<LeftOut>,
+    /// Attestations, SBOMs and the like, which go with the manifest that they are about.
+    pub(crate) companions: Vec<Companion>,
+    /// Indexes inside the index.
+    pub(crate) nested: BTreeMap<Digest, Index>,
+}
+
+/// A manifest about another one.
+#[derive(Debug, Clone)]
+pub(crate) struct Companion {
+    pub(crate) digest: Digest,
+    /// What it is, as a noun.
+    pub(crate) what: String,
+    /// The manifest that it is about.
+    pub(crate) about: Digest,
 }
 
 /// Every platform that can be hardened, or those that were asked for.
@@ -25,89 +50,209 @@ pub(crate) fn select(
     asked: &[Platform],
     source: &dyn Source,
 ) -> Result<Selection, Error> {
-    let mut selection = Selection::default();
+    let mut selecting = Selecting {
+        asked,
+        source,
+        selection: Selection::default(),
+        read: HashSet::new(),
+        unasked: HashSet::new(),
+        there: Vec::new(),
+        refused: Vec::new(),
+        served: Vec::new(),
+    };
     match image {
-        Image::Manifest(manifest) => selection.take(manifest.clone(), None, source)?,
-        Image::Index(index) => selection.take_index(index, asked, source)?,
+        Image::Manifest(manifest) => selecting.manifest(manifest.clone(), None)?,
+        Image::Index(index) => selecting.index(index, 0)?,
     }
-    for asked in asked {
-        if selection.chosen.iter().any(|one| one.platform.matches(asked)) {
-            continue;
-        }
-        let left = selection.left_out.iter().find(|one| one.what == asked.to_string());
-        let reason =
-            left.map_or_else(|| "is not in this image".to_owned(), |one| one.reason.clone());
-        return Err(Error::Platform { asked: asked.clone(), reason });
-    }
-    if selection.chosen.is_empty() {
-        return Err(Error::NoPlatform { left_out: selection.left_out });
-    }
-    Ok(selection)
+    selecting.finish()
 }
 
-impl Selection {
-    fn take_index(
-        &mut self,
-        index: &Index,
-        asked: &[Platform],
-        source: &dyn Source,
-    ) -> Result<(), Error> {
-        for entry in index.entries().iter().filter(|entry| entry.attests.is_none()) {
-            let wanted = asked.is_empty()
-                || entry
-                    .platform
-                    .as_ref()
-                    .is_none_or(|there| asked.iter().any(|one| there.matches(one)));
-            if wanted {
-                self.take_entry(entry, source)?;
+struct Selecting<'a> {
+    asked: &'a [Platform],
+    source: &'a dyn Source,
+    selection: Selection,
+    /// What was read already: the same manifest may be named twice.
+    read: HashSet<Digest>,
+    /// Lines for platforms that were not asked for.
+    unasked: HashSet<Digest>,
+    /// Platforms that the image has, whether they were asked for or not.
+    there: Vec<Platform>,
+    /// Platforms that cannot be worked on, and why.
+    refused: Vec<(Platform, String)>,
+    /// Platforms that are worked on; one manifest may serve several.
+    served: Vec<Platform>,
+}
+
+impl Selecting<'_> {
+    fn finish(mut self) -> Result<Selection, Error> {
+        for asked in self.asked {
+            if self.served.iter().any(|one| one.matches(asked)) {
+                continue;
             }
+            let known = self.refused.into_iter().find(|(platform, _)| platform.matches(asked));
+            let reason = known.map_or_else(|| not_there(&self.there), |(_, reason)| reason);
+            return Err(Error::Platform { asked: asked.clone(), reason });
         }
-        Ok(())
+        self.leave_companions();
+        if self.selection.chosen.is_empty() {
+            return Err(Error::NoPlatform { left_out: self.selection.beside.left_out });
+        }
+        Ok(self.selection)
     }
 
-    fn take_entry(&mut self, entry: &IndexEntry, source: &dyn Source) -> Result<(), Error> {
-        let digest = &entry.descriptor.digest;
-        if let Some(reason) = entry.platform.as_ref().and_then(not_ours) {
-            let what = entry.platform.as_ref().map(Platform::to_string).unwrap_or_default();
-            self.left_out.push(LeftOut { what, reason });
+    /// Companions of what is not worked on are left out with it; those of platforms that were not
+    /// asked for without a word.
+    fn leave_companions(&mut self) {
+        let Selection { chosen, beside } = &mut self.selection;
+        let worked_on: HashSet<Digest> = chosen.iter().map(|one| one.manifest.digest()).collect();
+        let stays = |about: &Digest| worked_on.contains(about) || beside.nested.contains_key(about);
+        let (stay, go) = std::mem::take(&mut beside.companions)
+            .into_iter()
+            .partition::<Vec<_>, _>(|companion| stays(&companion.about));
+        beside.companions = stay;
+        for Companion { digest, what, about } in go {
+            if !self.unasked.contains(&about) {
+                let reason = format!("is {what} about {about}, which is not worked on");
+                beside.left_out.push(LeftOut { what: digest.to_string(), reason });
+            }
+        }
+    }
+
+    fn index(&mut self, index: &Index, depth: usize) -> Result<(), Error> {
+        if depth > DEEPEST {
+            let reason = format!("more than {DEEPEST} indexes are nested");
+            return Err(malformed(reason));
+        }
+        index.entries().iter().try_for_each(|entry| self.entry(entry, depth))
+    }
+
+    fn entry(&mut self, entry: &IndexEntry, depth: usize) -> Result<(), Error> {
+        let digest = entry.descriptor.digest;
+        if let Some(about) = entry.attests {
+            let what = "an attestation".to_owned();
+            self.selection.beside.companions.push(Companion { digest, what, about });
             return Ok(());
         }
-        match Image::parse(source.manifest(digest)?) {
-            Ok(Image::Manifest(manifest)) => self.take(manifest, entry.platform.as_ref(), source),
-            Ok(Image::Index(_)) => {
-                self.leave(
-                    digest.to_string(),
-                    "is an index inside the index, which is not followed",
-                );
+        let platform = entry.platform.as_ref().filter(|platform| platform.is_known());
+        if let Some(platform) = platform
+            && !self.wants(platform)
+        {
+            self.unasked.insert(digest);
+            return Ok(());
+        }
+        if !self.read.insert(digest) {
+            let again = self.selection.chosen.iter().any(|one| one.manifest.digest() == digest);
+            self.served.extend(platform.filter(|_| again).cloned());
+            return Ok(());
+        }
+        if let Some(reason) = platform.and_then(not_ours) {
+            self.refuse(platform, &digest, reason);
+            return Ok(());
+        }
+        match self.document(entry, platform, depth) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let reason = unreadable(error, entry)?;
+                self.refuse(platform, &digest, reason);
                 Ok(())
             }
-            Err(image::Error::Artifact(kind)) => {
-                self.leave(digest.to_string(), &format!("is an artifact of type {kind:?}"));
+        }
+    }
+
+    /// Reads what a line names.
+    fn document(
+        &mut self,
+        entry: &IndexEntry,
+        platform: Option<&Platform>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let digest = entry.descriptor.digest;
+        let raw = self.source.manifest(&digest)?;
+        match Image::parse(raw.clone()) {
+            Ok(Image::Manifest(manifest)) => self.manifest(manifest, platform),
+            Ok(Image::Index(inner)) => {
+                self.index(&inner, depth + 1)?;
+                self.selection.beside.nested.insert(digest, inner);
+                Ok(())
+            }
+            Err(image::Error::Artifact(artifact)) => {
+                self.artifact(digest, &artifact, &raw);
                 Ok(())
             }
             Err(error) => Err(store::Error::Image(error).into()),
         }
     }
 
-    fn take(
-        &mut self,
-        manifest: Manifest,
-        platform: Option<&Platform>,
-        source: &dyn Source,
-    ) -> Result<(), Error> {
-        let bytes = store::read_small(source, manifest.config())?;
-        let config = RuntimeConfig::parse(&bytes).map_err(store::Error::Image)?;
-        let platform = platform.cloned().unwrap_or_else(|| config.platform());
-        if let Some(reason) = not_ours(&platform) {
-            self.left_out.push(LeftOut { what: platform.to_string(), reason });
+    /// An artifact about a manifest goes with it; another one is left out.
+    fn artifact(&mut self, digest: Digest, artifact: &Artifact, raw: &RawManifest) {
+        let beside = &mut self.selection.beside;
+        if let Some(about) = store::subject(raw) {
+            let what = artifact.to_string();
+            beside.companions.push(Companion { digest, what, about });
         } else {
-            self.chosen.push(Chosen { platform, manifest, config });
+            let reason = format!("is {artifact}, no container image");
+            beside.left_out.push(LeftOut { what: digest.to_string(), reason });
         }
+    }
+
+    /// Takes an image, for the platform that its line or else its config says.
+    fn manifest(&mut self, manifest: Manifest, platform: Option<&Platform>) -> Result<(), Error> {
+        let bytes = store::read_small(self.source, manifest.config())?;
+        let config = RuntimeConfig::parse(&bytes).map_err(store::Error::Image)?;
+        let own = config.platform();
+        let platform = platform.cloned().unwrap_or(own);
+        if !self.wants(&platform) {
+            self.unasked.insert(manifest.digest());
+            return Ok(());
+        }
+        if let Some(reason) = not_ours(&platform) {
+            self.refuse(Some(&platform), &manifest.digest(), reason);
+            return Ok(());
+        }
+        manifest.check_layers().map_err(store::Error::Image)?;
+        self.served.push(platform.clone());
+        self.selection.chosen.push(Chosen { platform, manifest, config });
         Ok(())
     }
 
-    fn leave(&mut self, what: String, reason: &str) {
-        self.left_out.push(LeftOut { what, reason: reason.to_owned() });
+    /// Whether a platform of the image was asked for.
+    fn wants(&mut self, platform: &Platform) -> bool {
+        if !self.there.contains(platform) {
+            self.there.push(platform.clone());
+        }
+        self.asked.is_empty() || self.asked.iter().any(|asked| platform.matches(asked))
+    }
+
+    fn refuse(&mut self, platform: Option<&Platform>, digest: &Digest, reason: String) {
+        let what = platform.map_or_else(|| digest.to_string(), Platform::to_string);
+        self.refused.extend(platform.map(|platform| (platform.clone(), reason.clone())));
+        self.selection.beside.left_out.push(LeftOut { what, reason });
+    }
+}
+
+/// Why a line's document is left out rather than the whole image refused: a partial copy of an index
+/// lacks some, layers may be encrypted, and what an unknown media type means is not ours to say.
+fn unreadable(error: Error, entry: &IndexEntry) -> Result<String, Error> {
+    let Error::Pull(pulled) = error else { return Err(error) };
+    let media_type = &entry.descriptor.media_type;
+    match pulled {
+        store::Error::NotFound { what, place } => {
+            let part =
+                if what == entry.descriptor.digest.to_string() { "manifest" } else { "config" };
+            Ok(format!("is named by the index, but its {part} is not in {place} (a partial copy)"))
+        }
+        store::Error::Image(error @ image::Error::Layer { .. }) => {
+            Ok(format!("cannot be read: {error}"))
+        }
+        store::Error::Image(image::Error::ManifestType(kind)) => {
+            Ok(format!("is of media type {kind:?}, which is no image that is read here"))
+        }
+        store::Error::Image(image::Error::Malformed { .. }) | store::Error::TooLarge { .. }
+            if !image::media_type::DOCUMENTS.contains(&media_type.as_str()) =>
+        {
+            Ok(format!("is of media type {media_type:?}, which is no image that is read here"))
+        }
+        other => Err(other.into()),
     }
 }
 
@@ -116,6 +261,21 @@ fn not_ours(platform: &Platform) -> Option<String> {
     match platform.os.as_str() {
         "linux" | "" => None,
         "windows" => Some("is a Windows image, whose layers are not Linux file systems".to_owned()),
+        os if os.starts_with("wasi") || platform.architecture.starts_with("wasm") => {
+            Some("is a WebAssembly image, and only Linux images are hardened".to_owned())
+        }
         other => Some(format!("is for {other:?}, and only Linux images are hardened")),
     }
+}
+
+fn not_there(there: &[Platform]) -> String {
+    let there: Vec<String> = there.iter().map(Platform::to_string).collect();
+    if there.is_empty() {
+        return "is not in this image, which has no platforms".to_owned();
+    }
+    format!("is not in this image; it has {}", there.join(", "))
+}
+
+fn malformed(reason: String) -> Error {
+    store::Error::Image(image::Error::Malformed { what: "the index", reason }).into()
 }

@@ -365,6 +365,9 @@ fn verb(action: &Action) -> (&'static str, String) {
         Action::DropMarker { entry, path } => {
             ("drop marker", format!("{path} (layer {})", entry.layer + 1))
         }
+        Action::DropTable { entry, path } => {
+            ("drop table of contents", format!("{path} (layer {})", entry.layer + 1))
+        }
         Action::ClearMode { path, bits } => ("clear mode", format!("{path} ({bits:04o})")),
         Action::ClearCapability { path } => ("clear capability", path.to_string()),
         Action::Carry { path, .. } => ("make a file of the hardlink", path.to_string()),

@@ -102,6 +102,9 @@ fn action(action: &Action) -> Value {
         Action::DropMarker { entry, path } => {
             json!({ "action": "drop-marker", "path": path, "layer": entry.layer + 1 })
         }
+        Action::DropTable { entry, path } => {
+            json!({ "action": "drop-table", "path": path, "layer": entry.layer + 1 })
+        }
         Action::ClearMode { path, bits } => {
             json!({ "action": "clear-mode", "path": path, "bits": format!("{bits:04o}") })
         }

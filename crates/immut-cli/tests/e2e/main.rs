@@ -5,6 +5,8 @@
 mod common;
 
 mod archives;
+mod fixtures;
+mod images;
 mod indexes;
 mod interrupts;
 mod keys;

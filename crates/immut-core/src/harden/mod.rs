@@ -17,8 +17,8 @@ use crate::plan::{Plan, Removed, Totals};
 use crate::planning::{Planned, plan_image};
 use crate::rewrite::{Making, Rewritten, rewrite};
 use crate::rules::examine;
-use crate::store::{self, Layout, Sink, Source, copy};
-use index::assemble;
+use crate::store::{self, Layout, Sink, Source};
+use index::Assembling;
 
 /// A hardened image in the stage, before it is published.
 #[derive(Debug)]
@@ -33,8 +33,10 @@ pub struct Hardened {
     pub platforms: Vec<Outcome>,
     /// Lines of the source's index that are not in the result.
     pub left_out: Vec<LeftOut>,
-    /// Attestations of unchanged manifests, which go along.
-    attestations: Vec<Digest>,
+    /// Attestations and the like of unchanged manifests, which go along.
+    companions: Vec<Digest>,
+    /// Indexes inside the result, the inner ones first.
+    nested: Vec<RawManifest>,
 }
 
 /// What became of one platform.
@@ -104,7 +106,7 @@ pub fn harden(
     options: &Options,
 ) -> Result<Hardened, Error> {
     let image = Image::parse(source.manifest(&pinned.digest)?).map_err(store::Error::Image)?;
-    let (planned, left_out) = plan_image(&image, source, Some(stage), options)?;
+    let (planned, beside) = plan_image(&image, source, Some(stage), options)?;
     refuse_conflicts(&planned)?;
     let mut platforms = Vec::new();
     for one in planned {
@@ -112,11 +114,12 @@ pub fn harden(
         store::copy_blob(one.manifest.config(), source, stage)?;
         platforms.push(make(one, stage, options)?);
     }
-    let (result, attestations) = assemble(&image, &platforms, options);
-    for attestation in &attestations {
-        copy(attestation, source, stage)?;
+    let mut assembling = Assembling::new(&platforms, beside, source, stage);
+    let result = assembling.result(&image, options.platforms.len() == 1)?;
+    let (left_out, companions, nested) = assembling.finish();
+    for index in nested.iter().chain([&result]) {
+        stage.put_manifest(index)?;
     }
-    stage.put_manifest(&result)?;
     let source_manifest = image.raw().descriptor().digest;
     Ok(Hardened {
         source: pinned.clone(),
@@ -124,7 +127,8 @@ pub fn harden(
         result,
         platforms,
         left_out,
-        attestations,
+        companions,
+        nested,
     })
 }
 

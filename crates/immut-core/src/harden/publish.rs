@@ -66,10 +66,12 @@ pub fn publish(
     for outcome in &hardened.platforms {
         copied(&outcome.rewritten.manifest.digest())?;
     }
-    for attestation in &hardened.attestations {
-        copied(attestation)?;
+    for companion in &hardened.companions {
+        copied(companion)?;
     }
-    how.to.put_manifest(&hardened.result).map_err(Error::Publish)?;
+    for index in hardened.nested.iter().chain([&hardened.result]) {
+        how.to.put_manifest(index).map_err(Error::Publish)?;
+    }
     let digest = hardened.digest();
     let signed = match how.signer {
         Some(signer) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::manifest::parse_json;
+use super::shape::parse_json;
 use super::{Error, Platform};
 use crate::name::Digest;
 
@@ -165,6 +165,17 @@ impl RuntimeConfig {
         if !(inner.is_null() || inner.is_object()) {
             return malformed("its field config is no object");
         }
+        let text = |value: &Value| value.is_null() || value.is_string();
+        for name in ["os", "architecture", "variant"] {
+            if !text(&self.json[name]) {
+                return malformed(&format!("its field {name} is no string"));
+            }
+        }
+        for name in ["User", "WorkingDir"] {
+            if !text(&inner[name]) {
+                return malformed(&format!("its field config.{name} is no string"));
+            }
+        }
         for name in ["Entrypoint", "Cmd", "Env", "Shell"] {
             let list = &inner[name];
             let fine = list.is_null()
@@ -217,6 +228,8 @@ mod tests {
     fn lists_that_are_no_lists_are_refused() {
         assert!(RuntimeConfig::parse(br#"{"config":{"Cmd":"sh"}}"#).is_err());
         assert!(RuntimeConfig::parse(br#"{"config":[]}"#).is_err());
+        assert!(RuntimeConfig::parse(br#"{"config":{"User":1000}}"#).is_err());
+        assert!(RuntimeConfig::parse(br#"{"os":["linux"]}"#).is_err());
         assert!(RuntimeConfig::parse(b"[]").is_err());
     }
 }

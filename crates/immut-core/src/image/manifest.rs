@@ -1,12 +1,11 @@
 //! Manifests and indexes: typed views over the exact bytes.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::media::{self, media_type};
-use super::{Compression, Error, Family};
+use super::shape::{Kind, check_annotations, field, parse_json};
+use super::{Artifact, Compression, Error, Family, Platform};
 use crate::name::Digest;
 
 /// What names a blob: media type, digest and size in bytes.
@@ -66,7 +65,9 @@ pub enum Image {
 impl Image {
     /// Reads a manifest or an index.
     pub fn parse(raw: RawManifest) -> Result<Self, Error> {
-        match kind_of(&raw)? {
+        let kind = Kind::of(&raw)?;
+        let raw = RawManifest { media_type: kind.media_type(&raw.media_type).to_owned(), ..raw };
+        match kind {
             Kind::Manifest => Manifest::parse(raw).map(Self::Manifest),
             Kind::Index => Index::parse(raw).map(Self::Index),
         }
@@ -91,22 +92,26 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads an image manifest; artifacts and layers that cannot be read are refused.
+    /// Reads an image manifest; an artifact is refused. See [`Manifest::check_layers`].
     pub fn parse(raw: RawManifest) -> Result<Self, Error> {
         let json = parse_json("the manifest", &raw.bytes)?;
         let config: Descriptor = field(&json, "config")?;
         let layers: Vec<Descriptor> = field(&json, "layers")?;
-        let artifact = json["artifactType"].as_str().map(str::to_owned).or_else(|| {
-            let known = [media_type::OCI_CONFIG, media_type::DOCKER_CONFIG];
-            (!known.contains(&config.media_type.as_str())).then(|| config.media_type.clone())
-        });
-        if let Some(kind) = artifact {
-            return Err(Error::Artifact(kind));
+        check_annotations("the manifest", &json)?;
+        for line in json["layers"].as_array().into_iter().flatten().chain([&json["config"]]) {
+            check_annotations("a descriptor of the manifest", line)?;
         }
-        for (index, layer) in layers.iter().enumerate() {
-            media::check_layer(index, &layer.media_type)?;
+        match Artifact::of(&json, &config, &layers) {
+            Some(artifact) => Err(Error::Artifact(artifact)),
+            None => Ok(Self { raw, json, config, layers }),
         }
-        Ok(Self { raw, json, config, layers })
+    }
+
+    /// Refuses layers that cannot be read: encrypted ones, those whose bytes are elsewhere, and what
+    /// is no archive of files.
+    pub fn check_layers(&self) -> Result<(), Error> {
+        let mut layers = self.layers.iter().enumerate();
+        layers.try_for_each(|(index, layer)| media::check_layer(index, &layer.media_type))
     }
 
     /// The exact bytes.
@@ -173,6 +178,7 @@ impl Index {
     pub fn parse(raw: RawManifest) -> Result<Self, Error> {
         let json = parse_json("the index", &raw.bytes)?;
         let lines: Vec<Value> = field(&json, "manifests")?;
+        check_annotations("the index", &json)?;
         let entries = lines.iter().map(IndexEntry::parse).collect::<Result<_, _>>()?;
         Ok(Self { raw, json, entries })
     }
@@ -197,6 +203,7 @@ impl IndexEntry {
     fn parse(line: &Value) -> Result<Self, Error> {
         let malformed = |reason: String| Error::Malformed { what: "an entry of the index", reason };
         let descriptor = Descriptor::deserialize(line).map_err(|e| malformed(e.to_string()))?;
+        check_annotations("an entry of the index", line)?;
         let platform = match line.get("platform") {
             None | Some(Value::Null) => None,
             Some(value) => {
@@ -209,95 +216,4 @@ impl IndexEntry {
             .flatten();
         Ok(Self { descriptor, platform, attests })
     }
-}
-
-/// An operating system and a processor: `linux/amd64`, `linux/arm/v7`.
-///
-/// ```
-/// use immut_core::image::Platform;
-/// let platform: Platform = "linux/arm64/v8".parse()?;
-/// assert!(platform.matches(&"linux/arm64".parse()?));
-/// # Ok::<(), immut_core::image::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-pub struct Platform {
-    /// Operating system, such as `linux`.
-    pub os: String,
-    /// Processor architecture, as Go names it.
-    pub architecture: String,
-    /// Variant of the architecture, such as `v7`.
-    #[serde(default)]
-    pub variant: Option<String>,
-}
-
-impl Platform {
-    /// Whether `self`, found in an image, is what `asked` means; a variant counts only if asked.
-    pub fn matches(&self, asked: &Self) -> bool {
-        self.os == asked.os
-            && self.architecture == asked.architecture
-            && (asked.variant.is_none() || self.variant == asked.variant)
-    }
-}
-
-impl std::str::FromStr for Platform {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let mut parts = text.splitn(3, '/').map(str::to_owned);
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(os), Some(architecture), variant)
-                if !os.is_empty() && !architecture.is_empty() =>
-            {
-                Ok(Self { os, architecture, variant })
-            }
-            _ => Err(Error::Malformed {
-                what: "the platform",
-                reason: format!("{text:?} is not OS/ARCHITECTURE[/VARIANT], such as linux/amd64"),
-            }),
-        }
-    }
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
-    }
-}
-
-enum Kind {
-    Manifest,
-    Index,
-}
-
-/// The document's own `mediaType` decides, then the store's word, then its shape (OCI 1.0 allowed
-/// documents without the field).
-fn kind_of(raw: &RawManifest) -> Result<Kind, Error> {
-    let json = parse_json("the manifest", &raw.bytes)?;
-    if json["schemaVersion"] == 1 {
-        return Err(Error::ManifestType(
-            "application/vnd.docker.distribution.manifest.v1+json".into(),
-        ));
-    }
-    match json["mediaType"].as_str().unwrap_or(&raw.media_type) {
-        media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => Ok(Kind::Manifest),
-        media_type::OCI_INDEX | media_type::DOCKER_LIST => Ok(Kind::Index),
-        _ if json["manifests"].is_array() && json["layers"].is_null() => Ok(Kind::Index),
-        _ if json["layers"].is_array() && json["manifests"].is_null() => Ok(Kind::Manifest),
-        other => Err(Error::ManifestType(other.to_owned())),
-    }
-}
-
-pub(super) fn parse_json(what: &'static str, bytes: &[u8]) -> Result<Value, Error> {
-    let json: Value = serde_json::from_slice(bytes)
-        .map_err(|e| Error::Malformed { what, reason: e.to_string() })?;
-    if json.is_object() {
-        Ok(json)
-    } else {
-        Err(Error::Malformed { what, reason: "it is no JSON object".into() })
-    }
-}
-
-fn field<T: for<'de> Deserialize<'de>>(json: &Value, name: &'static str) -> Result<T, Error> {
-    T::deserialize(&json[name])
-        .map_err(|e| Error::Malformed { what: "the manifest", reason: format!("{name}: {e}") })
 }

@@ -8,6 +8,8 @@ pub mod media_type {
     pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     /// OCI image index.
     pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    /// The documents that name an image.
+    pub const DOCUMENTS: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
     /// OCI image config.
     pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     /// The empty descriptor of OCI 1.1 artifacts.
@@ -86,15 +88,23 @@ pub(super) fn check_layer(layer: usize, media_type: &str) -> Result<(), Error> {
     let refuse =
         |reason| Err(Error::Layer { layer: layer + 1, media_type: media_type.to_owned(), reason });
     if media_type.contains("nondistributable") || media_type.contains(".foreign.") {
-        return refuse("its bytes are not in the registry (a foreign layer)");
+        return refuse(
+            "its bytes are not in the registry (a foreign layer); build the image without such layers",
+        );
     }
     if media_type.contains("+encrypted") {
-        return refuse("it is encrypted; decrypt the image first");
+        return refuse(
+            "it is encrypted; decrypt the image first, for example with `skopeo copy --decryption-key KEY`",
+        );
     }
-    if !media_type.starts_with(media_type::OCI_LAYER)
-        && !media_type.starts_with(media_type::DOCKER_LAYER)
-    {
-        return refuse("this is no layer of a container image");
+    if !is_archive(media_type) {
+        return refuse("this is no layer of a container image, which is an archive of files");
     }
     Ok(())
+}
+
+/// Whether a media type is that of an archive of files, however it is compressed.
+pub(super) fn is_archive(media_type: &str) -> bool {
+    media_type.starts_with(media_type::OCI_LAYER)
+        || media_type.starts_with(media_type::DOCKER_LAYER)
 }

@@ -4,13 +4,18 @@
 //! immut does not know survive. Formats: the OCI image specification 1.1 and Docker's image
 //! manifest version 2, schema 2.
 
+mod artifact;
 mod config;
 mod manifest;
 mod media;
+mod platform;
+mod shape;
 
+pub use artifact::Artifact;
 pub use config::{Healthcheck, RuntimeConfig};
-pub use manifest::{Descriptor, Image, Index, IndexEntry, Manifest, Platform, RawManifest};
+pub use manifest::{Descriptor, Image, Index, IndexEntry, Manifest, RawManifest};
 pub use media::{Compression, Family, media_type};
+pub use platform::Platform;
 
 /// Why bytes are no image that immut can work on.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +30,8 @@ pub enum Error {
         reason: String,
     },
     /// An artifact, such as a signature or a chart.
-    #[error("this is an artifact of type {0:?}, no container image")]
-    Artifact(String),
+    #[error("this is {0}, no container image")]
+    Artifact(Artifact),
     /// A kind of manifest that is not read.
     #[error(
         "manifests of media type {0:?} are not supported; push the image again with a current tool"
@@ -43,7 +48,9 @@ pub enum Error {
         reason: &'static str,
     },
     /// Config and manifest disagree.
-    #[error("the config lists {diff_ids} diff_ids, the manifest {layers} layers")]
+    #[error(
+        "the config lists {diff_ids} diff_ids and the manifest {layers} layers, but each layer has one; build or convert the image again"
+    )]
     LayerCount {
         /// In the config.
         diff_ids: usize,

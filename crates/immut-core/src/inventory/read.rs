@@ -121,7 +121,8 @@ impl Inventory {
             let blob = &manifest.layers()[number];
             let expected = Expected { diff_id: diff_ids[number], compressed: blob.size };
             let told = Told { number, total: blob.size, done: 0, progress: reading.progress };
-            let mut content = told.over(staged(blob, source, stage)?);
+            let content = staged(blob, source, stage).map_err(|error| named(error, number))?;
+            let mut content = told.over(content);
             let found = layer::index(number, &mut content, &expected, reading.sought, &budget);
             found.map_err(|error| blamed(error, number + 1, &mut content))
         };
@@ -148,6 +149,16 @@ fn blamed(error: Error, layer: usize, content: &mut dyn Read) -> Error {
     match io::copy(content, &mut io::sink()) {
         Err(source) if of_store(&source) => Error::Read { layer, source },
         _ => error,
+    }
+}
+
+/// Says which layer it is that is missing.
+fn named(error: store::Error, number: usize) -> store::Error {
+    match error {
+        store::Error::NotFound { what, place } => {
+            store::Error::NotFound { what: format!("layer {} ({what})", number + 1), place }
+        }
+        other => other,
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::id;
 use super::lowest::Lowest;
-use super::{Action, Step};
+use super::{Action, Step, id, tables};
 use crate::finding::RuleId;
 use crate::inventory::{EntryId, InodeId, Inventory, Kind, Name, Replay, beneath, replay};
 use crate::name::Digest;
@@ -19,6 +18,10 @@ pub(super) struct Draft<'a> {
     removed: BTreeMap<RootPath, Because>,
     hidden: BTreeMap<EntryId, Because>,
     markers: BTreeSet<EntryId>,
+    /// Tables of contents of layers that are written anew.
+    tables: BTreeSet<EntryId>,
+    /// All tables of contents.
+    lazy: HashSet<EntryId>,
     /// Where hidden entries are found by layer and name.
     hidden_names: HashMap<(u32, RootPath), Vec<EntryId>>,
     /// Names of hidden entries that a rule drops: markers must not name them either.
@@ -48,6 +51,8 @@ impl<'a> Draft<'a> {
             removed: BTreeMap::new(),
             hidden: BTreeMap::new(),
             markers: BTreeSet::new(),
+            tables: BTreeSet::new(),
+            lazy: tables::of(inventory),
             hidden_names,
             ruled: HashSet::new(),
             modes: BTreeMap::new(),
@@ -256,6 +261,12 @@ impl<'a> Draft<'a> {
         for (id, entry) in left {
             let hit = hits.contains(&id.layer);
             match entry.kind {
+                _ if self.lazy.contains(&id) => {
+                    if hit {
+                        self.tables.insert(id);
+                        more.push(id);
+                    }
+                }
                 Kind::Ignored => {}
                 Kind::Whiteout | Kind::Opaque => {
                     let of_removed = self.ruled.contains(&entry.path);
@@ -286,12 +297,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Entries in the view that is left which were not in the view before: something that hid them
-    /// went.
+    /// went. A lower layer's table of contents may: it is about that layer alone, and goes with a
+    /// change of it.
     fn resurfaced(&mut self, replayed: &Replay) -> Vec<EntryId> {
         let before = self.inventory.names();
         let mut back = Vec::new();
         for (path, name) in &replayed.names {
-            let Some(entry) = name.entry else { continue };
+            let Some(entry) = name.entry.filter(|id| !self.lazy.contains(id)) else { continue };
             if before.get(path).is_none_or(|old| old.inode != name.inode) {
                 self.hidden.entry(entry).or_default().insert(id("hidden-entry"));
                 back.push(entry);
@@ -382,7 +394,14 @@ impl<'a> Draft<'a> {
                 Because::from([id("hidden-entry")]),
             )
         });
+        let tables = self.tables.iter().map(|entry| {
+            (
+                Action::DropTable { entry: *entry, path: path_of(entry) },
+                Because::from([id("lazy-table")]),
+            )
+        });
         let all = removed.chain(modes).chain(capabilities).chain(hidden).chain(markers);
+        let all = all.chain(tables);
         all.map(|(action, because)| Step { action, because }).collect()
     }
 

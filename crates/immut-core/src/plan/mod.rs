@@ -13,6 +13,7 @@ mod lowest;
 mod needs;
 mod reach;
 mod removed;
+mod tables;
 mod user;
 
 use std::collections::BTreeSet;
@@ -92,6 +93,14 @@ pub enum Action {
         /// Which.
         entry: EntryId,
         /// What it hid.
+        path: RootPath,
+    },
+    /// A table of contents or a landmark of a lazily pulled layer (eStargz) goes, since its layer is
+    /// written anew.
+    DropTable {
+        /// Which.
+        entry: EntryId,
+        /// Its name.
         path: RootPath,
     },
     /// Mode bits are cleared, in every header that names the inode.

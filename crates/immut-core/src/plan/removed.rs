@@ -35,7 +35,9 @@ impl Plan {
                 Action::Remove { path } => {
                     by_name.insert(path.clone(), &step.because);
                 }
-                Action::DropHidden { entry, .. } | Action::DropMarker { entry, .. } => {
+                Action::DropHidden { entry, .. }
+                | Action::DropMarker { entry, .. }
+                | Action::DropTable { entry, .. } => {
                     by_entry.insert(*entry, &step.because);
                 }
                 _ => {}

@@ -70,7 +70,9 @@ impl<'a> Fates<'a> {
             Action::Remove { path } => {
                 removed.insert(path.clone());
             }
-            Action::DropHidden { entry, .. } | Action::DropMarker { entry, .. } => {
+            Action::DropHidden { entry, .. }
+            | Action::DropMarker { entry, .. }
+            | Action::DropTable { entry, .. } => {
                 self.of_mut(*entry).dropped = true;
             }
             Action::ClearMode { path, bits } => {

@@ -13,6 +13,7 @@ mod spool;
 use std::io;
 
 use fates::Fates;
+use serde_json::Value;
 
 use crate::archive;
 use crate::image::{Descriptor, Manifest, RawManifest, RuntimeConfig};
@@ -132,6 +133,8 @@ pub fn rewrite(
 }
 
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
+/// Names an index of the old layers' contents, for lazy pulling with SOCI.
+const SOCI_INDEX: &str = "com.amazon.soci.index-digest";
 
 fn outcome(subject: &Subject<'_>, number: usize, new: Option<&NewLayer>) -> LayerOutcome {
     match new {
@@ -141,8 +144,8 @@ fn outcome(subject: &Subject<'_>, number: usize, new: Option<&NewLayer>) -> Laye
     }
 }
 
-/// The new manifest: the old one with its config and layers replaced. Annotations of a rewritten
-/// layer (tables of contents of eStargz and zstd:chunked) are no longer true and go.
+/// The new manifest: the old one with its config and layers replaced. Annotations of what is replaced
+/// (tables of contents of eStargz and zstd:chunked) are no longer true and go.
 fn manifest(
     old: &Manifest,
     config: &Descriptor,
@@ -153,7 +156,7 @@ fn manifest(
     let mut json = old.json().clone();
     json["config"] = serde_json::json!(config);
     let old_lines = json["layers"].as_array().cloned().unwrap_or_default();
-    let mut lines: Vec<serde_json::Value> = Vec::new();
+    let mut lines: Vec<Value> = Vec::new();
     let mut new = layers.iter();
     for (line, outcome) in old_lines.into_iter().zip(outcomes) {
         match outcome {
@@ -166,6 +169,9 @@ fn manifest(
     }
     lines.extend(new.map(|one| serde_json::json!(one.blob)));
     json["layers"] = lines.into();
+    if let Some(annotations) = json.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.shift_remove(SOCI_INDEX);
+    }
     if old.family() == crate::image::Family::Oci {
         if !json["annotations"].is_object() {
             json["annotations"] = serde_json::json!({});

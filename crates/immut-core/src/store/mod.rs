@@ -24,6 +24,7 @@ use serde::Deserialize;
 pub use archive::{Archive, ArchiveDraft, Spool};
 pub use draft::Draft;
 pub use layout::Layout;
+pub(crate) use referrers::subject;
 pub use registry::{Registry, RegistryOptions};
 pub use unfinished::{Unfinished, discard_unfinished};
 pub use verify::Verified;
@@ -285,7 +286,7 @@ pub fn copy(digest: &Digest, from: &dyn Source, to: &dyn Sink) -> Result<RawMani
 }
 
 /// An index in an index is honest; a tower of them is not.
-const DEEPEST: usize = 4;
+pub(crate) const DEEPEST: usize = 4;
 
 fn copy_nested(
     digest: &Digest,

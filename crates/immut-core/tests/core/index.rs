@@ -7,25 +7,25 @@ use serde_json::{Value, json};
 
 use crate::common::{Done, Scene};
 
-fn linux(architecture: &str) -> Recipe {
+pub(crate) fn linux(architecture: &str) -> Recipe {
     let app = Recipe::new().layer(|l| l.file("/app", 0o755, architecture)).entrypoint(&["/app"]);
     app.layer(|l| l.file("/bin/bash", 0o755, contents::bash())).platform("linux", architecture)
 }
 
-fn clean(architecture: &str) -> Recipe {
+pub(crate) fn clean(architecture: &str) -> Recipe {
     let app = Recipe::new().layer(|l| l.file("/app", 0o755, "x")).entrypoint(&["/app"]);
     app.user("7").platform("linux", architecture)
 }
 
-fn windows() -> Recipe {
+pub(crate) fn windows() -> Recipe {
     Recipe::new().layer(|l| l.file("/Files/x", 0o644, "x")).platform("windows", "amd64")
 }
 
-fn harden(index: &IndexRecipe) -> Done {
+pub(crate) fn harden(index: &IndexRecipe) -> Done {
     Scene::of_index(index).harden(&Options::default())
 }
 
-fn lines(hardened: &Hardened) -> Vec<Value> {
+pub(crate) fn lines(hardened: &Hardened) -> Vec<Value> {
     let json: Value = serde_json::from_slice(&hardened.result.bytes).expect("JSON");
     json["manifests"].as_array().expect("an index").clone()
 }
@@ -67,9 +67,10 @@ fn windows_alone_is_refused() {
 #[test]
 fn a_platform_that_was_asked_for_has_to_be_there() {
     let index = IndexRecipe::new().image(&linux("amd64")).image(&windows());
-    for (platform, reason) in
-        [("windows/amd64", "is a Windows image"), ("linux/s390x", "is not in this image")]
-    {
+    for (platform, reason) in [
+        ("windows/amd64", "is a Windows image"),
+        ("linux/s390x", "is not in this image; it has linux/amd64, windows/amd64"),
+    ] {
         let options = Options {
             platforms: vec![platform.parse().expect("a platform")],
             ..Options::default()
@@ -120,6 +121,9 @@ fn attestations_stay_with_what_is_unchanged() {
         .collect();
     let unchanged = done.hardened.platforms[1].source.digest.to_string();
     assert_eq!(about, [json!(unchanged)]);
+    let left: Vec<&str> = done.hardened.left_out.iter().map(|one| one.reason.as_str()).collect();
+    let changed = done.hardened.platforms[0].source.digest;
+    assert_eq!(left, [format!("is an attestation about {changed}, which was changed")]);
     assert!(!done.again(&Options::default()).is_changed());
 }
 

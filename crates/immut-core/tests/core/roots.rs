@@ -1,29 +1,14 @@
 //! Root file systems of real distributions, made into images.
 
-use std::path::Path;
-use std::process::Command;
-
 use immut_core::Options;
 use immut_core::plan::Plan;
 use immut_testkit::recipe::{Encoding, Recipe};
 
-use crate::common::{Done, Scene, fixture, removed, try_decode, words};
+use crate::common::{Done, Scene, fixture, removed, words};
 
 /// The archive of a root; none for one whose decompressor is not here.
 fn root(name: &str) -> Option<Vec<u8>> {
-    let file = fixture("1-rootfs")?.join(name);
-    if Path::new(name).extension().is_some_and(|end| end == "xz") {
-        return unxz(&file);
-    }
-    let bytes = std::fs::read(file).expect("a root");
-    Some(try_decode(&bytes).unwrap_or(bytes))
-}
-
-fn unxz(file: &Path) -> Option<Vec<u8>> {
-    let xz = immut_testkit::peers::require("xz")?;
-    let output = Command::new(xz).arg("-dc").arg(file).output().expect("xz runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(output.stdout)
+    immut_testkit::fixtures::archive(&fixture("1-rootfs")?.join(name))
 }
 
 fn image(name: &str) -> Option<Scene> {

@@ -43,6 +43,7 @@ fn fixture(rule: &str) -> Option<(Recipe, Options)> {
             .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/etc/x", 0o644, "old"))
             .layer(|l| l.file("/etc/x", 0o644, "new"))
             .user("7"),
+        "lazy-table" => image.estargz_layer(|l| l.file("/su", 0o4755, "x")).user("7"),
         "empty-layer" => with(|l| l.file("/bin/bash", 0o755, contents::bash())).user("7"),
         _ => return None,
     };

@@ -51,7 +51,8 @@ pub fn digest_of(content: &[u8]) -> String {
     format!("sha256:{}", hex::encode(sha2::Sha256::digest(content)))
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+/// One gzip member.
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

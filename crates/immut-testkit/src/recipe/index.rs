@@ -108,6 +108,14 @@ impl IndexRecipe {
         self.line(line)
     }
 
+    /// Adds an index inside the index.
+    #[must_use]
+    pub fn nested(mut self, inner: &Self) -> Self {
+        let built = inner.build();
+        self.blobs.extend(built.blobs);
+        self.line(built.descriptor)
+    }
+
     /// Adds any line.
     #[must_use]
     pub fn line(mut self, line: Value) -> Self {

@@ -19,6 +19,7 @@ mod encode;
 mod index;
 mod layer;
 mod layout;
+mod lazy;
 
 pub use encode::{Encoding, digest_of};
 pub use index::{BuiltIndex, IndexRecipe};
@@ -44,8 +45,9 @@ pub struct Recipe {
 struct Layer {
     tar: Vec<u8>,
     encoding: Encoding,
-    /// The archive as it is stored, if it is not what the encoding makes of it.
+    /// The blob, if it is not just the encoded archive.
     blob: Option<Vec<u8>>,
+    annotations: Option<Value>,
     faults: Vec<Fault>,
 }
 
@@ -128,6 +130,20 @@ impl Recipe {
         }
     }
 
+    /// A manifest of something else than an image, with one layer: its `artifactType`, if it has one,
+    /// and the media types of its config, `{}`, and its layer.
+    pub fn artifact(kind: Option<&str>, config: &str, layer: &str) -> Self {
+        let content = format!("content of {layer}").into_bytes();
+        let line = descriptor(layer, &content);
+        Self::new().tar_layer(Encoding::Plain, content).manifest(|json| {
+            json["config"] = descriptor(config, b"{}");
+            json["layers"] = json!([line]);
+            if let Some(kind) = kind {
+                json["artifactType"] = kind.into();
+            }
+        })
+    }
+
     /// Adds a layer, compressed with gzip.
     #[must_use]
     pub fn layer(self, build: impl FnOnce(LayerRecipe) -> LayerRecipe) -> Self {
@@ -149,7 +165,30 @@ impl Recipe {
     pub fn tar_layer(mut self, encoding: Encoding, tar: Vec<u8>) -> Self {
         let created_by = format!("layer {}", self.layers.len());
         self.history.push(json!({ "created": CREATED, "created_by": created_by }));
-        self.layers.push(Layer { tar, encoding, blob: None, faults: Vec::new() });
+        self.layers.push(Layer {
+            tar,
+            encoding,
+            blob: None,
+            annotations: None,
+            faults: Vec::new(),
+        });
+        self
+    }
+
+    /// Adds a layer in the format eStargz: a gzip member for each file, a landmark, a table of
+    /// contents as the last entry, a footer, and the annotation that vouches for the table.
+    #[must_use]
+    pub fn estargz_layer(self, build: impl FnOnce(LayerRecipe) -> LayerRecipe) -> Self {
+        let lazy = lazy::estargz(&build(LayerRecipe::new()).ending([]).into_tar());
+        let mut recipe = self.tar_layer(Encoding::Gzip, lazy.tar);
+        recipe.last_layer().blob = Some(lazy.blob);
+        recipe.layer_annotation(lazy::TOC_DIGEST, &lazy.toc_digest)
+    }
+
+    /// Sets an annotation of the last added layer's descriptor.
+    #[must_use]
+    pub fn layer_annotation(mut self, key: &str, value: &str) -> Self {
+        self.last_layer().annotations.get_or_insert_with(|| json!({}))[key] = value.into();
         self
     }
 
@@ -158,14 +197,14 @@ impl Recipe {
     #[must_use]
     pub fn blob_layer(self, encoding: Encoding, tar: Vec<u8>, blob: Vec<u8>) -> Self {
         let mut recipe = self.tar_layer(encoding, tar);
-        recipe.layers.last_mut().expect("it was just added").blob = Some(blob);
+        recipe.last_layer().blob = Some(blob);
         recipe
     }
 
     /// Makes the last added layer wrong.
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
-        self.layers.last_mut().expect("a fault needs a layer").faults.push(fault);
+        self.last_layer().faults.push(fault);
         self
     }
 
@@ -314,9 +353,12 @@ impl Recipe {
         Built { path: folder.to_owned(), ..built }
     }
 
+    fn last_layer(&mut self) -> &mut Layer {
+        self.layers.last_mut().expect("there is a layer")
+    }
+
     fn build_layer(&self, layer: &Layer) -> (BuiltLayer, Option<(String, Vec<u8>)>) {
-        let encoded = || layer.encoding.encode(&layer.tar);
-        let mut blob = layer.blob.clone().unwrap_or_else(encoded);
+        let mut blob = layer.blob.clone().unwrap_or_else(|| layer.encoding.encode(&layer.tar));
         for fault in &layer.faults {
             match fault {
                 Fault::EncodedTruncated(length) => blob.truncate(*length),
@@ -326,6 +368,9 @@ impl Recipe {
         }
         let media_type = layer.encoding.media_type(self.docker);
         let mut descriptor = descriptor(&media_type, &blob);
+        if let Some(annotations) = &layer.annotations {
+            descriptor["annotations"] = annotations.clone();
+        }
         let digest = digest_of(&blob);
         let mut diff_id = digest_of(&layer.tar);
         let mut stored = Some((digest, blob.clone()));
