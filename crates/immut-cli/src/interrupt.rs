@@ -53,6 +53,7 @@ fn remove(stage: &Path) {
 
 #[expect(clippy::exit, reason = "a signal ends the process from its own thread")]
 fn end(code: i32) -> ! {
+    crate::progress::stop();
     std::process::exit(code)
 }
 

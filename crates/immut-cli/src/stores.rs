@@ -57,14 +57,14 @@ pub(crate) fn sink(
 }
 
 /// Refuses a destination that cannot be meant, before the work is done.
-pub(crate) fn check_destination(to: &Reference) -> Result<(), Failure> {
+pub(crate) fn check_destination(named: &str, to: &Reference) -> Result<(), Failure> {
     if to.digest.is_some() {
-        return Err(Failure::Usage(
-            "--to takes no digest: the result's own is not known yet".into(),
-        ));
+        return Err(Failure::Usage(format!(
+            "{named} takes no digest: the image's own is what it will have there"
+        )));
     }
     if let Some(tag) = &to.tag {
-        tag_name(tag).map_err(|reason| Failure::Usage(format!("--to {to}: {reason}")))?;
+        tag_name(tag).map_err(|reason| Failure::Usage(format!("{named} {to}: {reason}")))?;
     }
     let Location::Layout(folder) = &to.location else { return Ok(()) };
     let empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none());
@@ -75,7 +75,7 @@ pub(crate) fn check_destination(to: &Reference) -> Result<(), Failure> {
         Err(_) if folder.exists() => "is no folder that can be read",
         _ => return Ok(()),
     };
-    Err(Failure::Usage(format!("--to {}: {} {reason}", to.location, folder.display())))
+    Err(Failure::Usage(format!("{named} {}: {} {reason}", to.location, folder.display())))
 }
 
 /// A tag as registries take it (OCI distribution specification, "Pulling manifests").

@@ -12,5 +12,6 @@ pub mod model;
 pub mod peers;
 pub mod recipe;
 pub mod registry;
+pub mod slow;
 
 pub use recipe::{Built, Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};

@@ -8,7 +8,7 @@ use crate::image::{self, Descriptor, RawManifest, media_type};
 use crate::name::Digest;
 
 /// The subject of a manifest, if it is about another one.
-pub(super) fn subject(manifest: &RawManifest) -> Option<Digest> {
+pub(crate) fn subject(manifest: &RawManifest) -> Option<Digest> {
     let json: Value = serde_json::from_slice(&manifest.bytes).ok()?;
     json["subject"]["digest"].as_str()?.parse().ok()
 }
