@@ -188,6 +188,6 @@ fn whole(board: &Board, now: Instant, more: usize) -> String {
 /// More lines are a flicker.
 const MOST: usize = 12;
 /// Columns.
-const LEAST_BAR: usize = 8;
+const LEAST_BAR: usize = 6;
 const AMOUNT: usize = 14;
 const RATE: usize = 17;

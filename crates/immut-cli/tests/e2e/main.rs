@@ -4,11 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod copy;
 mod indexes;
 mod interrupts;
 mod keys;
 mod layouts;
 mod order;
 mod output;
+mod progress;
 mod redis;
 mod refusals;

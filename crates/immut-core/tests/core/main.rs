@@ -10,6 +10,7 @@ mod hostile;
 mod index;
 mod invariants;
 mod merge;
+mod progress;
 mod roots;
 mod rules;
 mod speed;
