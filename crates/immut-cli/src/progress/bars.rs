@@ -191,3 +191,6 @@ const MOST: usize = 12;
 const LEAST_BAR: usize = 6;
 const AMOUNT: usize = 14;
 const RATE: usize = 17;
+
+#[cfg(test)]
+mod tests;
