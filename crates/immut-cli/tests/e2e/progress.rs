@@ -16,7 +16,9 @@ use crate::common::{Run, immut, json_file, run, small, text, validates, workspac
 fn events(run: &Run) -> Vec<Value> {
     let lines = run.stderr.lines().filter(|line| line.starts_with('{'));
     let events: Vec<Value> = lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    events.iter().for_each(|event| validates(event, "progress.schema.json"));
+    for event in &events {
+        validates(event, "progress.schema.json");
+    }
     events
 }
 

@@ -10,9 +10,13 @@ use immut_testkit::recipe::{Fault, Recipe};
 
 use crate::common::Scene;
 
-/// How pieces began, went on and ended, by their number.
+/// Task, state, bytes done and in all.
+type Told = (Task, &'static str, u64, u64);
+/// What was told, by the pieces' numbers.
+type Pieces = BTreeMap<u64, Vec<Told>>;
+
 #[derive(Debug, Default)]
-struct Heard(Mutex<BTreeMap<u64, Vec<(Task, &'static str, u64, u64)>>>);
+struct Heard(Mutex<Pieces>);
 
 impl Progress for Heard {
     fn event(&self, event: &Event<'_>) {
@@ -29,7 +33,7 @@ impl Progress for Heard {
     }
 }
 
-fn heard(recipe: &Recipe) -> BTreeMap<u64, Vec<(Task, &'static str, u64, u64)>> {
+fn heard(recipe: &Recipe) -> Pieces {
     let heard = Arc::new(Heard::default());
     let options = Options { progress: heard.clone(), jobs: 1, ..Options::default() };
     drop(Scene::of(recipe).try_harden(&options));
@@ -38,7 +42,9 @@ fn heard(recipe: &Recipe) -> BTreeMap<u64, Vec<(Task, &'static str, u64, u64)>> 
 
 fn image() -> Recipe {
     Recipe::new()
-        .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/more", 0o644, [7; 90_000]))
+        .layer(|l| {
+            l.file("/bin/bash", 0o755, contents::bash()).file("/more", 0o644, vec![7; 90_000])
+        })
         .layer(|l| l.file("/app", 0o755, contents::program()))
         .entrypoint(&["/app"])
 }
