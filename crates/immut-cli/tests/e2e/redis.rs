@@ -328,7 +328,7 @@ fn the_second_run_pushes_nothing_new() {
     let first = redis.harden("again/redis").code(0);
     let log = redis.registry.log().len();
     let second = redis.harden("again/redis").code(0);
-    let second = second.says(&["was there already", "7 blobs there already"]);
+    let second = second.says(&["was there already", "8 blobs there already"]);
     assert_eq!(first.line(), second.line());
     assert!(second.line().ends_with(redis.digest()), "{second}");
     let requests = redis.registry.log()[log..].to_vec();

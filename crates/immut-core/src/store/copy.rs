@@ -278,7 +278,7 @@ impl Transfer<'_> {
             let what = format!("{}{} {digest}", of(platform.as_ref()), word(*part));
             incomplete(error, self.from, what, by)
         })?;
-        self.to.put(descriptor, &mut told.over(content))?;
+        self.to.put(descriptor, &mut told.over(content)).map_err(innermost)?;
         told.done();
         Ok(())
     }
@@ -297,6 +297,15 @@ impl Transfer<'_> {
             Err(error) => return Err(error),
         };
         if there { Ok(()) } else { self.to.put_manifest(raw) }
+    }
+}
+
+/// When the source failed, the destination's word on it says nothing more.
+fn innermost(error: Error) -> Error {
+    let Error::Read { what, source } = error else { return error };
+    match source.downcast() {
+        Ok(inner) => innermost(inner),
+        Err(source) => Error::Read { what, source },
     }
 }
 
