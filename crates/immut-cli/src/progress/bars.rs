@@ -77,7 +77,8 @@ struct Form {
     digest: bool,
     platform: bool,
     rate: bool,
-    /// Columns of the words before the bar.
+    /// Columns of the word for the part, and of all words before the bar.
+    part: usize,
     label: usize,
     bar: usize,
 }
@@ -86,8 +87,9 @@ impl Form {
     fn fitting(pieces: &[&Piece], width: usize) -> Self {
         let all =
             [(true, true, true), (false, true, true), (false, true, false), (false, false, false)];
+        let part = pieces.iter().map(|piece| piece.part().len()).max().unwrap_or(0);
         let forms = all.map(|(digest, platform, rate)| {
-            let form = Self { digest, platform, rate, label: 0, bar: 0 };
+            let form = Self { digest, platform, rate, part, label: 0, bar: 0 };
             let label = pieces.iter().map(|piece| form.label(piece).len()).max().unwrap_or(0);
             let rest = label + 1 + AMOUNT + if rate { 1 + RATE } else { 0 };
             Self { label, bar: width.saturating_sub(rest + 3), ..form }
@@ -98,7 +100,7 @@ impl Form {
     }
 
     fn label(self, piece: &Piece) -> String {
-        let mut label = format!("{:<8} {}", piece.task.as_str(), piece.part());
+        let mut label = format!("{:<8} {:<2$}", piece.task.as_str(), piece.part(), self.part);
         if let Some(platform) = piece.platform.as_ref().filter(|_| self.platform) {
             label.push(' ');
             label.push_str(platform);

@@ -67,8 +67,11 @@ pub(crate) fn failure(failure: &Failure) {
 
 /// What helps, where the message itself does not say it.
 fn hint(failure: &Failure) -> Option<String> {
-    if let Failure::Core(Error::Copy(store::Error::Incomplete { .. })) = failure {
-        return Some("--platform OS/ARCHITECTURE copies one platform, if that is whole".to_owned());
+    if let Failure::Core(Error::Copy(store::Error::Incomplete { platform: Some(_), .. })) = failure
+    {
+        return Some(
+            "--platform OS/ARCHITECTURE copies another platform, if that is whole".to_owned(),
+        );
     }
     let Failure::Trust(trust::Error::KeyFile { place, source }) = failure else { return None };
     let absent = source.kind() == std::io::ErrorKind::NotFound;

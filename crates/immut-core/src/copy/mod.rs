@@ -155,7 +155,8 @@ fn of_index(index: &Index, from: &dyn Source, asked: &Platform) -> Result<RawMan
     Err(Error::Platform { asked: asked.clone(), reason })
 }
 
-fn tag(name: &str, image: &RawManifest, to: &dyn Sink) -> Result<Tagging, store::Error> {
+/// Makes a tag name the image, unless it does.
+pub(crate) fn tag(name: &str, image: &RawManifest, to: &dyn Sink) -> Result<Tagging, store::Error> {
     let tagging = match to.tagged(name)?.map(|there| there.descriptor().digest) {
         None => Tagging::New,
         Some(there) if there == image.descriptor().digest => return Ok(Tagging::Same),

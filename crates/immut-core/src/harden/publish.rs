@@ -1,6 +1,7 @@
 //! `publish`: Hardened -> Sink, Signer.
 
 use super::Hardened;
+use crate::copy;
 use crate::error::Error;
 use crate::name::PinnedRef;
 use crate::progress::{Progress, Task};
@@ -85,7 +86,7 @@ pub fn publish(
         None => Vec::new(),
     };
     for tag in how.tags {
-        how.to.tag(tag, &hardened.result).map_err(Error::Publish)?;
+        copy::tag(tag, &hardened.result, how.to).map_err(Error::Publish)?;
     }
     Ok(Published {
         reference: PinnedRef { location: how.to.location(), tag: None, digest },

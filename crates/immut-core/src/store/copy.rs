@@ -165,8 +165,8 @@ impl Reader<'_> {
         by: &Digest,
     ) -> Result<RawManifest, Error> {
         let mut raw = self.from.manifest(&line.digest).map_err(|error| {
-            let what = format!("{}manifest {}", of(platform), line.digest);
-            incomplete(error, self.from, what, by)
+            let what = format!("manifest {}", line.digest);
+            incomplete(error, self.from, platform, what, by)
         })?;
         let json: Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
         if json["mediaType"].is_null() {
@@ -275,8 +275,8 @@ impl Transfer<'_> {
         }
         let mut told = Told::start(self.progress, work);
         let content = self.from.open(descriptor).map_err(|error| {
-            let what = format!("{}{} {digest}", of(platform.as_ref()), word(*part));
-            incomplete(error, self.from, what, by)
+            let what = format!("{} {digest}", word(*part));
+            incomplete(error, self.from, platform.as_ref(), what, by)
         })?;
         self.to.put(descriptor, &mut told.over(content)).map_err(innermost)?;
         told.done();
@@ -310,17 +310,16 @@ fn innermost(error: Error) -> Error {
 }
 
 /// A part that is not found is missing from what is there.
-fn incomplete(error: Error, from: &dyn Source, what: String, by: &Digest) -> Error {
-    match error {
-        Error::NotFound { .. } => {
-            Error::Incomplete { place: from.location().to_string(), what, by: *by }
-        }
-        other => other,
-    }
-}
-
-fn of(platform: Option<&Platform>) -> String {
-    platform.map(|platform| format!("{platform} ")).unwrap_or_default()
+fn incomplete(
+    error: Error,
+    from: &dyn Source,
+    platform: Option<&Platform>,
+    what: String,
+    by: &Digest,
+) -> Error {
+    let Error::NotFound { .. } = error else { return error };
+    let (place, platform) = (from.location().to_string(), platform.cloned().map(Box::new));
+    Error::Incomplete { place, platform, what, by: *by }
 }
 
 fn word(part: Part) -> String {

@@ -20,7 +20,7 @@ pub(crate) use referrers::subject;
 pub use registry::{Registry, RegistryOptions};
 pub use verify::Verified;
 
-use crate::image::{self, Descriptor, RawManifest};
+use crate::image::{self, Descriptor, Platform, RawManifest};
 use crate::name::{Digest, Location, Reference, Repository};
 
 /// Where images are read from.
@@ -119,11 +119,16 @@ pub enum Error {
     #[error(transparent)]
     Image(#[from] image::Error),
     /// A manifest names something that its store does not have.
-    #[error("{place} has only a part of this image: {what} is missing, which {by} names")]
+    #[error(
+        "{place} has only a part of this image: {}{what} is missing, which {by} names",
+        .platform.as_ref().map(|platform| format!("{platform} ")).unwrap_or_default()
+    )]
     Incomplete {
         /// Where.
         place: String,
-        /// What is missing, with its digest and platform.
+        /// The platform of an index that is not whole.
+        platform: Option<Box<Platform>>,
+        /// What is missing, with its digest.
         what: String,
         /// The manifest or index that names it.
         by: Digest,
