@@ -22,9 +22,13 @@ const ABOUT: &str = "Makes container images immutable in practice: shells, packa
 file capabilities go from every layer, the user becomes a number that is not root's, and the result is \
 pushed and signed so that cosign accepts it.";
 
-const REFERENCES: &str =
-    "Images are named REPO[:TAG][@sha256:...] in a registry, or oci:DIR[:TAG][@sha256:...] in \
-an OCI layout.
+const REFERENCES: &str = "Images are named by where they lie:
+  REPO[:TAG][@sha256:...]                          in a registry
+  oci:DIR[:TAG][@sha256:...]                       in an OCI layout
+  oci-archive:FILE[:TAG][@sha256:...]              in a layout in a tar archive
+  docker-archive:FILE[:NAME[:TAG]][@sha256:...]    in what docker save writes, by image ID
+An archive may be compressed (gzip, xz, zstd); FILE is - for the standard input:
+  docker save app:v1 | immut audit docker-archive:-
 
 Signatures are made with a key and are in no transparency log, so cosign is told not to look there:
   cosign verify --key KEY.pub --insecure-ignore-tlog=true REPO@sha256:...
@@ -132,9 +136,10 @@ script is refused with exit 4 until it is told how the application itself starts
     --entrypoint '[\"redis-server\"]' --cmd '[\"--save\", \"\"]'"
 )]
 pub(crate) struct Harden {
-    /// The image, by digest: REPO@sha256:... or oci:DIR@sha256:...
+    /// The image, by digest: REPO@sha256:..., oci:DIR@sha256:..., docker-archive:FILE@sha256:...
     pub(crate) source: Reference,
-    /// Where to: REPO[:TAG] or oci:DIR[:TAG] (a layout's image is named latest if no tag is given)
+    /// Where to: REPO[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG] (in a layout it is named latest if
+    /// no tag is given), docker-archive:FILE[:NAME:TAG]
     #[arg(long, value_name = "DEST")]
     pub(crate) to: Reference,
     /// A tag that will name the result; written last
@@ -174,15 +179,15 @@ pub(crate) struct Harden {
 #[command(
     after_help = "A tag of SOURCE is looked up once, and the digest that it names is copied byte for byte. \
 What DEST has already is not sent again; DEST's tags are written last. A copy in a registry has no tag \
-unless one is given; in a layout it has SOURCE's tag, or latest.
+unless one is given; in a layout or an oci-archive it has SOURCE's tag, or latest.
 
 Signatures lie beside an image and are no part of it. This takes them along, so that cosign accepts the copy:
   immut copy --all-referrers ghcr.io/me/app:v1 registry.example/me/app:v1"
 )]
 pub(crate) struct Copy {
-    /// The image: REPO[:TAG][@sha256:...] or oci:DIR[:TAG][@sha256:...]
+    /// The image: REPO[:TAG][@sha256:...], oci:DIR[...], oci-archive:FILE[...], docker-archive:FILE[...]
     pub(crate) source: Reference,
-    /// Where to: REPO[:TAG] or oci:DIR[:TAG]
+    /// Where to: REPO[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG]
     #[arg(value_name = "DEST")]
     pub(crate) to: Reference,
     /// A tag that will name the copy
@@ -198,7 +203,7 @@ pub(crate) struct Copy {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Plan {
-    /// The image: REPO[:TAG][@sha256:...] or oci:DIR[:TAG][@sha256:...]
+    /// The image: REPO[:TAG][@sha256:...], oci:DIR[...], oci-archive:FILE[...], docker-archive:FILE[...]
     pub(crate) source: Reference,
     #[command(flatten)]
     pub(crate) choices: Choices,
@@ -209,7 +214,7 @@ pub(crate) struct Plan {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Audit {
-    /// The image: REPO[:TAG][@sha256:...] or oci:DIR[:TAG][@sha256:...]
+    /// The image: REPO[:TAG][@sha256:...], oci:DIR[...], oci-archive:FILE[...], docker-archive:FILE[...]
     pub(crate) source: Reference,
     /// How it is shown
     #[arg(long, value_name = "FORMAT", default_value = "human")]

@@ -89,22 +89,28 @@ fn of_store(error: &store::Error) -> Code {
             Code::Usage
         }
         store::Error::Registry(_) => Code::Network,
-        store::Error::NotFound { place, .. } if !place.starts_with("oci:") => Code::Network,
+        store::Error::NotFound { place, .. } if !is_local(place) => Code::Network,
         // That it is no layout is the caller's mistake; that its documents are broken is not.
         store::Error::Layout { path, .. } if path.ends_with("index.json") => Code::Input,
-        store::Error::NotFound { .. } | store::Error::Layout { .. } => Code::Usage,
+        store::Error::NotFound { .. }
+        | store::Error::Layout { .. }
+        | store::Error::Several { .. }
+        | store::Error::Unfit { .. } => Code::Usage,
         store::Error::Io { .. } => Code::Local,
         store::Error::Read { source, .. } => of_io(source),
         _ => Code::Input,
     }
 }
 
+/// Whether the place of something that was not found is a layout or an archive, not a registry.
+fn is_local(place: &str) -> bool {
+    ["oci:", "oci-archive:", "docker-archive:"].iter().any(|scheme| place.starts_with(scheme))
+}
+
 fn of_index(error: &inventory::Error) -> Code {
     match error {
         // The image is there and a part of it is not.
-        inventory::Error::Store(store::Error::NotFound { place, .. })
-            if place.starts_with("oci:") =>
-        {
+        inventory::Error::Store(store::Error::NotFound { place, .. }) if is_local(place) => {
             Code::Input
         }
         inventory::Error::Store(error) => of_store(error),

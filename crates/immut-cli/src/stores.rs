@@ -1,10 +1,13 @@
 //! From references to open stores.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use immut_core::inventory::Limits;
 use immut_core::name::{Digest, Location, PinnedRef, Reference};
-use immut_core::store::{self, Layout, Registry, RegistryOptions, Sink, Source};
+use immut_core::store::{
+    self, Archive, ArchiveDraft, Draft, Layout, Registry, RegistryOptions, Sink, Source, Spool,
+    Unfinished,
+};
 
 use crate::args::Global;
 use crate::exit::Failure;
@@ -33,6 +36,10 @@ pub(crate) fn source(location: &Location, global: &Global) -> Result<Box<dyn Sou
             Ok(Box::new(Registry::connect(repository, &options(global)?)?))
         }
         Location::Layout(folder) => Ok(Box::new(Layout::open(folder)?)),
+        Location::OciArchive(_) | Location::DockerArchive(_) => {
+            let limit = global.max_bytes.unwrap_or(Limits::default().bytes);
+            Ok(Box::new(Archive::open(location, &Spool { folder: temporary_folder(), limit })?))
+        }
         other => Err(Failure::Usage(format!("{other} cannot be read from"))),
     }
 }
@@ -51,7 +58,10 @@ pub(crate) fn sink(
                 _ => Box::new(registry),
             })
         }
-        Location::Layout(folder) => Ok(Box::new(Layout::create(folder)?)),
+        Location::Layout(folder) => Ok(Box::new(Draft::new(folder)?)),
+        Location::OciArchive(_) | Location::DockerArchive(_) => {
+            Ok(Box::new(ArchiveDraft::new(location)?))
+        }
         other => Err(Failure::Usage(format!("{other} cannot be written to"))),
     }
 }
@@ -64,18 +74,36 @@ pub(crate) fn check_destination(named: &str, to: &Reference) -> Result<(), Failu
         )));
     }
     if let Some(tag) = &to.tag {
-        tag_name(tag).map_err(|reason| Failure::Usage(format!("{named} {to}: {reason}")))?;
+        let fits = match &to.location {
+            Location::DockerArchive(_) => image_name(tag),
+            _ => tag_name(tag),
+        };
+        fits.map_err(|reason| Failure::Usage(format!("{named} {to}: {reason}")))?;
     }
-    let Location::Layout(folder) = &to.location else { return Ok(()) };
-    let empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none());
-    let reason = match empty {
-        Ok(false) if !folder.join("oci-layout").is_file() => {
+    let reason = match &to.location {
+        Location::Layout(folder) if !Layout::fits(folder) => {
             "is a folder with something else in it; choose one that is empty or not there"
         }
-        Err(_) if folder.exists() => "is no folder that can be read",
+        Location::Layout(folder) if folder.is_file() => {
+            "is a file; an archive is named oci-archive:FILE"
+        }
+        location if location.archive().is_some_and(|file| file == Path::new("-")) => {
+            "would be the standard output, which is for the digest; name a file"
+        }
+        location if location.archive().is_some_and(Path::is_dir) => {
+            "is a folder; a layout in a folder is named oci:DIR"
+        }
         _ => return Ok(()),
     };
-    Err(Failure::Usage(format!("{named} {}: {} {reason}", to.location, folder.display())))
+    Err(Failure::Usage(format!("{named} {to} {reason}")))
+}
+
+/// A name as docker archives have them, such as `app:v1`.
+fn image_name(text: &str) -> Result<String, String> {
+    match text.parse() {
+        Ok(Reference { location: Location::Registry(_), digest: None, .. }) => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} is no name of an image, such as app:v1")),
+    }
 }
 
 /// A tag as registries take it (OCI distribution specification, "Pulling manifests").
@@ -98,29 +126,10 @@ pub(crate) fn resolve(
     reference: &Reference,
     source: &dyn Source,
 ) -> Result<(Digest, PinnedRef), Failure> {
-    let digest = store::resolve(source, reference).map_err(|error| not_found(error, reference))?;
+    let digest = store::resolve(source, reference)?;
     let pinned =
         PinnedRef { location: reference.location.clone(), tag: reference.tag.clone(), digest };
     Ok((digest, pinned))
-}
-
-/// A name that a layout does not have is answered with those that it has.
-fn not_found(error: store::Error, reference: &Reference) -> Failure {
-    let names = match (&error, &reference.location) {
-        (store::Error::NotFound { .. }, Location::Layout(folder)) => names(folder),
-        _ => return error.into(),
-    };
-    let there = match names.as_slice() {
-        [] => "it has no names, so name the image by its digest: @sha256:...".to_owned(),
-        names => format!("it has {}", names.join(", ")),
-    };
-    Failure::Usage(format!("{error}; {there}"))
-}
-
-/// The names of a layout's images; those of signatures are left out.
-fn names(folder: &Path) -> Vec<String> {
-    let names = Layout::open(folder).and_then(|layout| layout.names()).unwrap_or_default();
-    names.into_iter().map(|(name, _)| name).filter(|name| tag_name(name).is_ok()).collect()
 }
 
 /// A reference by digest; a tag is refused with the digest that it names now.
@@ -134,13 +143,19 @@ pub(crate) fn pinned(reference: &Reference, source: &dyn Source) -> Result<Pinne
     )))
 }
 
-/// A folder for a stage: where `TMPDIR` says, else where it is not a memory disk, if there is such a
-/// place.
-pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("immut-");
-    if std::env::var_os("TMPDIR").is_some_and(|folder| !folder.is_empty()) {
-        return builder.tempdir();
+/// A folder for a stage, which is removed when it is given up or the process ends by a signal.
+pub(crate) fn temporary_stage() -> std::io::Result<Unfinished> {
+    Unfinished::folder(&temporary_folder(), "stage", 0o700)
+}
+
+/// Where large temporary files go: where `TMPDIR` says, else where it is not a memory disk, if there
+/// is such a place.
+fn temporary_folder() -> PathBuf {
+    let named = std::env::var_os("TMPDIR").filter(|folder| !folder.is_empty());
+    let disk = Path::new("/var/tmp");
+    match named {
+        Some(folder) => folder.into(),
+        None if disk.is_dir() => disk.to_owned(),
+        None => std::env::temp_dir(),
     }
-    builder.tempdir_in(Path::new("/var/tmp")).or_else(|_| builder.tempdir())
 }

@@ -105,6 +105,20 @@ pub enum Location {
     Registry(Repository),
     /// An OCI image layout in a folder, `oci:DIR`.
     Layout(PathBuf),
+    /// An OCI image layout in a tar archive, `oci-archive:FILE`; `-` is the standard input.
+    OciArchive(PathBuf),
+    /// What `docker save` writes, `docker-archive:FILE`; `-` is the standard input.
+    DockerArchive(PathBuf),
+}
+
+impl Location {
+    /// The archive's file, if it is one.
+    pub fn archive(&self) -> Option<&Path> {
+        match self {
+            Self::OciArchive(file) | Self::DockerArchive(file) => Some(file),
+            Self::Registry(_) | Self::Layout(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Location {
@@ -112,14 +126,18 @@ impl fmt::Display for Location {
         match self {
             Self::Registry(repository) => repository.fmt(f),
             Self::Layout(folder) => write!(f, "oci:{}", folder.display()),
+            Self::OciArchive(file) => write!(f, "oci-archive:{}", file.display()),
+            Self::DockerArchive(file) => write!(f, "docker-archive:{}", file.display()),
         }
     }
 }
 
-/// An image as a user names it: `[HOST[:PORT]/]REPO[:TAG][@sha256:...]` or
-/// `oci:DIR[:TAG][@sha256:...]`.
+/// An image as a user names it: `[HOST[:PORT]/]REPO[:TAG][@sha256:...]` in a registry,
+/// `oci:DIR[:TAG][@sha256:...]` in a layout, `oci-archive:FILE[:TAG][@sha256:...]` or
+/// `docker-archive:FILE[:NAME[:TAG]][@sha256:...]` in an archive.
 ///
-/// Host `docker.io` and path prefix `library/` are filled in as docker does.
+/// Host `docker.io` and path prefix `library/` are filled in as docker does. The digest of an image
+/// in a docker archive is that of its config, which docker calls the image ID.
 ///
 /// ```
 /// use immut_core::name::Reference;
@@ -127,13 +145,15 @@ impl fmt::Display for Location {
 /// assert_eq!(redis.to_string(), "docker.io/library/redis:7");
 /// let layout: Reference = "oci:build/out:demo".parse()?;
 /// assert_eq!(layout.tag.as_deref(), Some("demo"));
+/// let saved: Reference = "docker-archive:saved.tar:redis:7".parse()?;
+/// assert_eq!(saved.tag.as_deref(), Some("redis:7"));
 /// # Ok::<(), immut_core::name::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// Where it lies.
     pub location: Location,
-    /// The tag, if one was written.
+    /// The tag, if one was written; in a docker archive, where images have whole names, the name.
     pub tag: Option<String>,
     /// The digest, if one was written.
     pub digest: Option<Digest>,
@@ -153,7 +173,9 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, Error> {
         match text.split_once(':') {
             Some(("oci", rest)) => parse_layout(text, rest),
-            Some((scheme @ ("oci-archive" | "docker-archive" | "docker-daemon" | "dir"), _)) => {
+            Some(("oci-archive", rest)) => parse_archive(text, rest, Location::OciArchive),
+            Some(("docker-archive", rest)) => parse_archive(text, rest, Location::DockerArchive),
+            Some((scheme, _)) if OTHERS.contains(&scheme) => {
                 Err(Error::Scheme { scheme: scheme.to_owned() })
             }
             _ => parse_registry(text),
@@ -213,7 +235,7 @@ pub enum Error {
     Digest(String),
     /// Not a reference.
     #[error(
-        "{text:?} is no image reference ({reason}); write [HOST[:PORT]/]REPO[:TAG][@sha256:...] or oci:DIR[:TAG][@sha256:...]"
+        "{text:?} is no image reference ({reason}); write [HOST[:PORT]/]REPO[:TAG][@sha256:...], oci:DIR[:TAG][@sha256:...], oci-archive:FILE[:TAG][@sha256:...] or docker-archive:FILE[:NAME[:TAG]][@sha256:...]"
     )]
     Reference {
         /// What was written.
@@ -223,7 +245,7 @@ pub enum Error {
     },
     /// A transport that is not read.
     #[error(
-        "transport {scheme:?} is not supported; copy the image to a layout (oci:DIR) first, for example with `skopeo copy`"
+        "transport {scheme:?} is not supported; write the image to an archive first, for example with `docker save` or `skopeo copy`, and name it docker-archive:FILE or oci-archive:FILE"
     )]
     Scheme {
         /// The transport's name.
@@ -234,12 +256,41 @@ pub enum Error {
     Unpinned(String),
 }
 
+/// Names of transports that other tools know; no registry is called like that.
+const OTHERS: [&str; 3] = ["containers-storage", "dir", "docker-daemon"];
+
+/// Takes a digest off the end of a name of something local, whose path may have an `@` in it.
+fn split_digest(rest: &str) -> Result<(&str, Option<Digest>), Error> {
+    match rest.rsplit_once('@') {
+        Some((rest, digest)) if digest.starts_with("sha256:") => Ok((rest, Some(digest.parse()?))),
+        _ => Ok((rest, None)),
+    }
+}
+
+/// The file's name ends at the first colon, as with skopeo and podman: names of images have colons.
+fn parse_archive(
+    text: &str,
+    rest: &str,
+    place: fn(PathBuf) -> Location,
+) -> Result<Reference, Error> {
+    let bad = |reason: &str| Error::Reference { text: text.to_owned(), reason: reason.to_owned() };
+    let (rest, digest) = split_digest(rest)?;
+    let (file, tag) = match rest.split_once(':') {
+        Some((file, tag)) => (file, Some(tag.to_owned())),
+        None => (rest, None),
+    };
+    if file.is_empty() {
+        return Err(bad("the file is missing"));
+    }
+    if tag.as_deref() == Some("") {
+        return Err(bad("the name is empty"));
+    }
+    Ok(Reference { location: place(PathBuf::from(file)), tag, digest })
+}
+
 fn parse_layout(text: &str, rest: &str) -> Result<Reference, Error> {
     let bad = |reason: &str| Error::Reference { text: text.to_owned(), reason: reason.to_owned() };
-    let (rest, digest) = match rest.rsplit_once('@') {
-        Some((rest, digest)) if digest.starts_with("sha256:") => (rest, Some(digest.parse()?)),
-        _ => (rest, None),
-    };
+    let (rest, digest) = split_digest(rest)?;
     let (folder, tag) = match rest.rsplit_once(':') {
         Some((folder, tag)) if !tag.contains('/') => (folder, Some(tag.to_owned())),
         _ => (rest, None),
@@ -289,6 +340,9 @@ mod tests {
             ("oci:dir", "oci:dir"),
             ("oci:/a/b.c:t", "oci:/a/b.c:t"),
             ("oci:a:b/c", "oci:a:b/c"),
+            ("oci-archive:a.tar:t", "oci-archive:a.tar:t"),
+            ("docker-archive:-", "docker-archive:-"),
+            ("docker-archive:/a/b@c.tar:me/app:v1", "docker-archive:/a/b@c.tar:me/app:v1"),
         ] {
             assert_eq!(written.parse::<Reference>().expect(written).to_string(), meant);
             let pinned = format!("{written}@{DIGEST}");
@@ -306,7 +360,12 @@ mod tests {
         {
             assert!(text.parse::<Reference>().is_err(), "{text:?}");
         }
-        assert!(matches!("dir:x".parse::<Reference>(), Err(Error::Scheme { .. })));
+        for text in ["oci-archive:", "docker-archive:x:", "docker-archive::y"] {
+            assert!(matches!(text.parse::<Reference>(), Err(Error::Reference { .. })), "{text}");
+        }
+        for text in ["dir:x", "docker-daemon:redis:7", "containers-storage:redis"] {
+            assert!(matches!(text.parse::<Reference>(), Err(Error::Scheme { .. })), "{text}");
+        }
     }
 
     #[test]

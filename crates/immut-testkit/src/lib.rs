@@ -12,6 +12,7 @@ pub mod model;
 pub mod peers;
 pub mod recipe;
 pub mod registry;
+pub mod saved;
 pub mod slow;
 
 pub use recipe::{Built, Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use immut_core::name::PinnedRef;
-use immut_core::store::Layout;
+use immut_core::name::{Location, PinnedRef};
+use immut_core::store::{Layout, Unfinished};
 use immut_core::trust::{self, LocalKey, Signer};
 use immut_core::{Options, Publication, harden, publish};
 
@@ -11,12 +11,12 @@ use super::{choices, options, tags};
 use crate::args::{Global, Harden};
 use crate::exit::{Code, Failure};
 use crate::files::Output;
-use crate::{interrupt, keys, progress, render, stores};
+use crate::{keys, progress, render, stores};
 
 pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     let choices = choices(&args.choices)?;
     let files = Files::of(args)?;
-    stores::check_destination("--to", &args.to)?;
+    check_destination(args)?;
     let source = stores::source(&args.source.location, global)?;
     let pinned = stores::pinned(&args.source, &*source)?;
     let options = Options {
@@ -52,6 +52,20 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
+fn check_destination(args: &Harden) -> Result<(), Failure> {
+    stores::check_destination("--to", &args.to)?;
+    let reason = match &args.to.location {
+        Location::DockerArchive(_) if args.key.is_some() => {
+            "a docker archive has no room for signatures; pass --no-sign, or write an oci-archive"
+        }
+        Location::DockerArchive(_) if !args.tag.is_empty() => {
+            "images in a docker archive have whole names: --to docker-archive:FILE:NAME:TAG"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(format!("--to {}: {reason}", args.to)))
+}
+
 fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {
     let Some(source) = &args.key else { return Ok(None) };
     if args.generate_key {
@@ -63,7 +77,7 @@ fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {
 /// The folder where the image is made; a temporary one goes when the run ends.
 struct Stage {
     layout: Layout,
-    _temporary: Option<tempfile::TempDir>,
+    _temporary: Option<Unfinished>,
 }
 
 impl Stage {
@@ -73,8 +87,7 @@ impl Stage {
         }
         let failed =
             |source| Failure::Local { action: "create", path: "a temporary folder".into(), source };
-        let temporary = stores::temporary_folder().map_err(failed)?;
-        interrupt::stage(temporary.path());
+        let temporary = stores::temporary_stage().map_err(failed)?;
         Ok(Self { layout: Layout::create(temporary.path())?, _temporary: Some(temporary) })
     }
 }

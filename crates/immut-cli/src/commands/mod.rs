@@ -60,7 +60,7 @@ fn jobs(global: &Global) -> usize {
     global.jobs.unwrap_or_else(|| Options::default().jobs).max(1)
 }
 
-/// The destination's own tag and the others. A layout's image has to have a name: `otherwise`, or
+/// The destination's own tag and the others. An image in a layout has to have a name: `otherwise`, or
 /// `latest`.
 fn tags(to: &Reference, more: &[String], otherwise: Option<&str>) -> Vec<String> {
     let mut tags: Vec<String> = to.tag.iter().cloned().collect();
@@ -69,7 +69,7 @@ fn tags(to: &Reference, more: &[String], otherwise: Option<&str>) -> Vec<String>
             tags.push(tag.clone());
         }
     }
-    if tags.is_empty() && matches!(to.location, Location::Layout(_)) {
+    if tags.is_empty() && matches!(to.location, Location::Layout(_) | Location::OciArchive(_)) {
         tags.push(otherwise.unwrap_or("latest").to_owned());
     }
     tags

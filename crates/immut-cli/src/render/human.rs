@@ -206,8 +206,12 @@ pub(crate) fn signed(signed: &[Signed]) {
 /// The command that verifies, alone on the last line so that it can be copied, and why it is as it is.
 pub(crate) fn verify_hint(image: &PinnedRef, key: &KeySource, global: &Global) {
     let public = keys::public_file(key);
-    note("verify it with cosign 2 or 3:");
-    note(&format!("{DIM}({NO_LOG}){DIM:#}"));
+    if image.location.archive().is_some() {
+        note("verify it, in this archive, which cosign does not read, with:");
+    } else {
+        note("verify it with cosign 2 or 3:");
+        note(&format!("{DIM}({NO_LOG}){DIM:#}"));
+    }
     if !public.exists() {
         let public = public.display();
         note(&format!("{DIM}(the public key: cosign public-key --key {key} > {public}){DIM:#}"));

@@ -112,6 +112,33 @@ fn cosign_accepts_the_copy_with_all_its_referrers() {
     }
 }
 
+/// Archives are read and written too; a docker archive names an image by its config.
+#[test]
+fn archives_are_copied_from_and_to() {
+    let (Some(skopeo), there) = (peers::require("skopeo"), Registry::start()) else { return };
+    let folder = tempdir().expect("a folder");
+    let image = small().write(&folder.path().join("image"));
+    let file = |name: &str| text(&folder.path().join(name)).to_owned();
+    let docker = format!("docker-archive:{}:app:v1", file("docker.tar"));
+    let oci = format!("oci-archive:{}:v1", file("oci.tar"));
+    let saved = run(&["copy", &image.reference(), &docker]).code(0).says(&["tagged app:v1"]);
+    assert_ne!(digest(saved.line()), image.digest);
+    let config = must(&skopeo, &["inspect", "--config", "--raw", &docker]);
+    assert_eq!(config.as_bytes(), image.config);
+
+    let to = format!("{}/demo/app", there.host());
+    let pushed = run(&["copy", &docker, &to, "--tag", "v1"]).code(0);
+    run(&["copy", pushed.line(), &oci]).code(0);
+    must(&skopeo, &["inspect", "--raw", &oci]);
+    let back = run(&["copy", &oci, &format!("oci:{}", file("back"))]).code(0);
+    back.says(&["tagged v1"]);
+    for (flags, words) in [(&["--all-referrers"][..], "no room"), (&["--tag", "x"], "whole names")]
+    {
+        let refused = run(&[&["copy", &image.reference(), &docker], flags].concat());
+        refused.code(2).says(&["DEST docker-archive:", words]);
+    }
+}
+
 #[test]
 fn one_platform_has_its_own_digest() {
     let (Some(crane), there) = (peers::require("crane"), Registry::start()) else { return };
@@ -141,7 +168,7 @@ fn failures_have_their_words_and_codes() {
     let lying = small().fault(Fault::Content).write(&folder.path().join("lying")).reference();
     for (source, dest, code, words) in [
         (&absent, &to, 2, "is not in oci:"),
-        (&format!("{layout}:nothing"), &to, 2, "tag nothing is not in"),
+        (&format!("{layout}:nothing"), &to, 2, "an image named nothing is not in"),
         (&image.reference(), &pinned, 2, "DEST takes no digest"),
         (&lying, &to, 3, "copy the image"),
         (&closed, &layout, 5, "127.0.0.1:1"),

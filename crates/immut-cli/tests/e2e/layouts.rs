@@ -111,7 +111,7 @@ fn a_layout_is_added_to_and_its_image_comes_before_its_signatures() {
     let verified = run(&["verify", &to("two"), "--key", text(&key.with_extension("pub"))]).code(0);
     assert_eq!(verified.line(), one.line());
     let unknown = run(&["audit", &to("three")]).code(2);
-    unknown.says(&["tag three is not in", "it has one, two"]);
+    unknown.says(&["an image named three is not in", "out:one@sha256:", "out:two@sha256:"]);
 }
 
 /// MUST SHOW: a folder with something else in it is refused before the work, and left alone.
@@ -128,5 +128,5 @@ fn a_folder_that_is_no_layout_is_refused() {
     assert!(!refused.stderr.contains("\"event\""), "{refused}");
     assert_eq!(fs::read_dir(&taken).expect("a folder").count(), 1);
     let to = format!("oci:{}", taken.join("thesis.txt").display());
-    run(&["harden", &image, "--to", &to, "--no-sign"]).code(2).says(&["no folder"]);
+    run(&["harden", &image, "--to", &to, "--no-sign"]).code(2).says(&["is a file"]);
 }

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod archives;
 mod copy;
 mod indexes;
 mod interrupts;

@@ -75,7 +75,8 @@ fn wrong_use_is_exit_code_2() {
         &["neither a profile (baseline) nor a file"],
     );
     scene.refused("oci:/no/such/layout@sha256:00", &[], 2, &["sha256"]);
-    scene.refused("docker-archive:x.tar", &[], 2, &["skopeo copy"]);
+    scene.refused("docker-daemon:x", &[], 2, &["docker save", "docker-archive:FILE"]);
+    scene.refused("docker-archive:x.tar", &[], 7, &["x.tar"]);
     scene.refused("Redis Server", &[], 2, &["is no image reference"]);
     run(&["rules", "shel"]).code(2).says(&["`immut rules` lists them"]);
     run(&["harden", &image]).code(2).says(&["--to <DEST>", "--key <FILE>"]);

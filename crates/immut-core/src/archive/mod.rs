@@ -183,6 +183,17 @@ impl<R: Read> Archive<R> {
     }
 }
 
+impl<R: Read + io::Seek> Archive<R> {
+    /// Goes past the current member's content, unread, and says where it begins.
+    pub(crate) fn pass_over(&mut self) -> io::Result<u64> {
+        let start = self.inner.stream_position()?;
+        let left = i64::try_from(self.left).map_err(io::Error::other)?;
+        self.inner.seek_relative(left)?;
+        self.left = 0;
+        Ok(start)
+    }
+}
+
 /// The bytes from `size` to the next block.
 pub(crate) fn padding(size: u64) -> usize {
     usize::try_from(size.next_multiple_of(BLOCK as u64) - size).unwrap_or(0)

@@ -107,7 +107,8 @@ pub fn copy(digest: &Digest, from: &dyn Source, how: &Copying<'_>) -> Result<Cop
     };
     let tag = |name: &String| Ok((name.clone(), tag(name, &image, to)?));
     let tags = how.tags.iter().map(tag).collect::<Result<_, _>>().map_err(Error::Copy)?;
-    let reference = PinnedRef { location: to.location(), tag: None, digest };
+    to.finish().map_err(Error::Copy)?;
+    let reference = PinnedRef { location: to.location(), tag: None, digest: to.known_as(&image) };
     Ok(Copied { reference, tags, referrers, foreign: tree.foreign() })
 }
 

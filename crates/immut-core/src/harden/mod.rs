@@ -24,6 +24,8 @@ use index::assemble;
 pub struct Hardened {
     /// What was hardened.
     pub source: PinnedRef,
+    /// The digest of its manifest or index; in a docker archive not the one that names it.
+    pub source_manifest: Digest,
     /// The result: a manifest, or an index of several.
     pub result: RawManifest,
     /// Each platform.
@@ -61,7 +63,7 @@ impl Hardened {
 
     /// Whether anything changed.
     pub fn is_changed(&self) -> bool {
-        self.digest() != self.source.digest
+        self.digest() != self.source_manifest
     }
 
     /// Files and bytes of all platforms, before and after.
@@ -112,7 +114,8 @@ pub fn harden(
         copy(attestation, source, stage)?;
     }
     stage.put_manifest(&result)?;
-    Ok(Hardened { source: pinned.clone(), result, platforms, left_out })
+    let source_manifest = image.raw().descriptor().digest;
+    Ok(Hardened { source: pinned.clone(), source_manifest, result, platforms, left_out })
 }
 
 /// One conflict refuses the whole: half an index is no image to rely on.

@@ -45,7 +45,8 @@ pub struct Published {
 }
 
 /// Publishes a hardened image: blobs, manifests by digest, signatures, and the tags last, so that no
-/// tag ever names an image that is not signed yet.
+/// tag ever names an image that is not signed yet. A layout or an archive is as it was until all of
+/// that is there.
 ///
 /// ```
 /// # use immut_testkit::Recipe;
@@ -88,8 +89,10 @@ pub fn publish(
     for tag in how.tags {
         copy::tag(tag, &hardened.result, how.to).map_err(Error::Publish)?;
     }
+    how.to.finish().map_err(Error::Publish)?;
+    let known = how.to.known_as(&hardened.result);
     Ok(Published {
-        reference: PinnedRef { location: how.to.location(), tag: None, digest },
+        reference: PinnedRef { location: how.to.location(), tag: None, digest: known },
         signed,
     })
 }

@@ -257,7 +257,9 @@ impl Transfer<'_> {
     /// Copies all blobs side by side, then the manifests; what is there is not sent again.
     pub(crate) fn tree(&self, tree: &Tree) -> Result<(), Error> {
         let blobs: Vec<&Blob> = tree.unique().filter(|blob| !is_foreign(blob)).collect();
-        in_parallel(blobs.len(), self.jobs, |number| self.blob(blobs[number]))?;
+        // An archive takes one after the other, and always in the same order.
+        let jobs = if self.to.location().archive().is_some() { 1 } else { self.jobs };
+        in_parallel(blobs.len(), jobs, |number| self.blob(blobs[number]))?;
         tree.nodes.iter().try_for_each(|node| self.manifest(&node.raw))
     }
 

@@ -19,7 +19,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::layout::REF_NAME;
+use super::listing::REF_NAME;
+use super::referrers::{self, MAX_REFERRER};
 use crate::image::{Descriptor, media_type};
 use crate::name::Digest;
 
@@ -66,6 +67,11 @@ pub(super) fn saved(lines: &[Value], tag: &str) -> Option<Descriptor> {
     Descriptor::deserialize(first(&[wanted])?).ok()
 }
 
+/// Whether a line is that of signatures or attestations.
+pub(super) fn is_signature(line: &Value) -> bool {
+    [SIGNATURES, ATTESTATIONS].iter().any(|kind| line["annotations"][KIND] == *kind)
+}
+
 /// Whether cosign would take `image` for the image of this layout.
 pub(super) fn is_marked(lines: &[Value], image: &Digest) -> bool {
     let kinds = [IMAGE, IMAGE_INDEX];
@@ -75,7 +81,7 @@ pub(super) fn is_marked(lines: &[Value], image: &Digest) -> bool {
 }
 
 /// The manifests among the blobs whose subject is `image`, found as cosign finds them: by reading.
-pub(super) fn referrers(blobs: &Path, image: &Digest) -> io::Result<Vec<Descriptor>> {
+pub(super) fn unlisted(blobs: &Path, image: &Digest) -> io::Result<Vec<Descriptor>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(blobs)? {
         let entry = entry?;
@@ -92,13 +98,7 @@ pub(super) fn referrers(blobs: &Path, image: &Digest) -> io::Result<Vec<Descript
 fn referrer(path: &Path, image: &Digest) -> io::Result<Option<Descriptor>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_REFERRER).read_to_end(&mut bytes)?;
-    let json: Value = match bytes.first() {
-        Some(b'{') => serde_json::from_slice(&bytes).unwrap_or_default(),
-        _ => return Ok(None),
-    };
-    let ours = json["subject"]["digest"] == image.to_string();
-    let kind = json["mediaType"].as_str().unwrap_or(media_type::OCI_MANIFEST);
-    Ok(ours.then(|| Descriptor::of(kind, &bytes)))
+    Ok(referrers::about(&bytes, image))
 }
 
 /// The image that a line is about; none if it is an image itself.
@@ -150,8 +150,6 @@ fn unmark(line: &mut Value) {
     }
 }
 
-/// Manifests of signatures have about a thousand bytes; larger files are passed over unread.
-const MAX_REFERRER: u64 = 256 << 10;
 const KIND: &str = "kind";
 const PREFIX: &str = "dev.cosignproject.cosign/";
 const IMAGE: &str = "dev.cosignproject.cosign/image";

@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::{Error, MAX_DOCUMENT, Sink, Source, Verified, cosign, fallback_tag};
+use super::listing::Listing;
+use super::{
+    Error, Listed, MAX_DOCUMENT, Sink, Source, Verified, cosign, fallback_tag, io_error, unfinished,
+};
 use crate::image::{Descriptor, RawManifest, media_type};
 use crate::name::{Digest, Location};
 
@@ -19,44 +20,40 @@ use crate::name::{Digest, Location};
 #[derive(Debug)]
 pub struct Layout {
     folder: PathBuf,
-    /// One writer of `index.json` at a time in this process.
-    index: Mutex<()>,
+    /// Held as long as this process may write here, so that others know whose partial files are
+    /// whose; none for a layout that is only read.
+    _writing: Option<File>,
 }
-
-/// The annotation that names a line of `index.json`.
-pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 impl Layout {
     /// Opens a layout that is there.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let marker = folder.join("oci-layout");
+        let marker = folder.join(MARKER);
         if !marker.is_file() {
             let reason = "it has no file oci-layout".to_owned();
             return Err(Error::Layout { path: folder.display().to_string(), reason });
         }
-        Ok(Self { folder: folder.to_owned(), index: Mutex::new(()) })
+        Ok(Self { folder: folder.to_owned(), _writing: None })
     }
 
     /// Opens a layout, or makes one where there is nothing or an empty folder.
     pub fn create(folder: &Path) -> Result<Self, Error> {
-        if folder.join("oci-layout").is_file() {
-            return Self::open(folder);
-        }
-        let taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-        if taken {
+        if is_taken(folder) {
             let reason = "the folder is not empty and no layout".to_owned();
             return Err(Error::Layout { path: folder.display().to_string(), reason });
         }
         let blobs = folder.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(io_error("create", &blobs))?;
-        let layout = Self { folder: folder.to_owned(), index: Mutex::new(()) };
-        if !folder.join("index.json").is_file() {
-            layout.write_index(&json!({
-                "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []
-            }))?;
+        let writing = unfinished::enter(&blobs, PARTIAL);
+        let layout = Self { folder: folder.to_owned(), _writing: writing };
+        for (name, content) in
+            [(INDEX, &Listing::empty().to_bytes()[..]), (MARKER, super::LAYOUT_VERSION)]
+        {
+            let path = folder.join(name);
+            if !path.is_file() {
+                layout.replace(&path, content)?;
+            }
         }
-        let marker = folder.join("oci-layout");
-        layout.replace(&marker, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         Ok(layout)
     }
 
@@ -70,7 +67,7 @@ impl Layout {
         let folder = self.folder.join("blobs/sha256");
         fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         tempfile::Builder::new()
-            .prefix(".partial-")
+            .prefix(PARTIAL)
             .tempfile_in(&folder)
             .map_err(io_error("create", &folder))
     }
@@ -96,35 +93,59 @@ impl Layout {
 
     /// The names (`org.opencontainers.image.ref.name`) and what they name.
     pub fn names(&self) -> Result<Vec<(String, Descriptor)>, Error> {
-        let index = self.read_index()?;
-        let lines = index["manifests"].as_array().map_or(&[][..], Vec::as_slice);
-        let named = lines.iter().filter_map(|line| {
-            let descriptor = serde::Deserialize::deserialize(line).ok()?;
-            Some((line["annotations"][REF_NAME].as_str()?.to_owned(), descriptor))
-        });
-        Ok(named.collect())
+        Ok(self.listing()?.names())
     }
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
+    /// Whether a folder may become a layout, or be added to: it is one, empty, or not there.
+    pub fn fits(folder: &Path) -> bool {
+        !is_taken(folder)
+    }
+
+    fn not_found(&self, digest: &Digest) -> Error {
+        Error::NotFound { what: digest.to_string(), place: self.location().to_string() }
+    }
+
+    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.folder.join("blobs/sha256").join(digest.hex())
     }
 
-    fn read_index(&self) -> Result<Value, Error> {
-        let path = self.folder.join("index.json");
-        let bytes = read_limited(&path)?;
-        let index: Value = serde_json::from_slice(&bytes).map_err(|error| Error::Layout {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
-        if index["manifests"].is_array() {
-            return Ok(index);
+    /// A file of this layout. Links are followed as long as they stay inside: what is published as a
+    /// layout must not be able to name other files of this machine.
+    fn open_file(&self, path: &Path) -> Result<File, Error> {
+        let real = fs::canonicalize(path).map_err(io_error("read", path))?;
+        let root = fs::canonicalize(&self.folder).map_err(io_error("read", &self.folder))?;
+        if !real.starts_with(&root) {
+            let reason = "it is a link that leads out of the layout".to_owned();
+            return Err(Error::Layout { path: path.display().to_string(), reason });
         }
-        let reason = "it has no list of manifests".to_owned();
+        // A pipe would be waited for, so it is not even opened.
+        if fs::metadata(&real).is_ok_and(|found| found.is_file()) {
+            return File::open(&real).map_err(io_error("read", path));
+        }
+        let reason = "it is no file".to_owned();
         Err(Error::Layout { path: path.display().to_string(), reason })
     }
 
-    fn write_index(&self, index: &Value) -> Result<(), Error> {
-        self.replace(&self.folder.join("index.json"), index.to_string().as_bytes())
+    pub(super) fn listing(&self) -> Result<Listing, Error> {
+        let path = self.folder.join(INDEX);
+        let bytes = read_limited(self.open_file(&path)?, &path)?;
+        Listing::parse(&bytes, &path.display().to_string())
+    }
+
+    /// Changes `index.json`; one writer at a time, in this process and others.
+    pub(super) fn edit(
+        &self,
+        change: impl FnOnce(&mut Listing) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let marker = self.folder.join(MARKER);
+        let lock = File::open(&marker).map_err(io_error("read", &marker))?;
+        // Where the file system has no locks, there is one writer less to wait for.
+        lock.lock().ok();
+        let mut listing = self.listing()?;
+        if !change(&mut listing)? {
+            return Ok(());
+        }
+        self.replace(&self.folder.join(INDEX), &listing.to_bytes())
     }
 
     /// Replaces a small file by rename.
@@ -138,57 +159,26 @@ impl Layout {
         Ok(())
     }
 
-    /// Puts a line into `index.json`; one with the same name is replaced.
-    fn list(&self, manifest: &RawManifest, name: Option<&str>) -> Result<(), Error> {
-        let _one_writer = self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut index = self.read_index()?;
-        let descriptor = manifest.descriptor();
-        let mut line = json!(descriptor);
-        if let Some(name) = name {
-            line["annotations"] = json!({ REF_NAME: name });
-        }
-        let Some(lines) = index["manifests"].as_array_mut() else { return Ok(()) };
-        let same = |old: &Value| old["digest"] == line["digest"];
-        match name {
-            Some(name) => lines.retain(|old| {
-                let unnamed = old["annotations"][REF_NAME].is_null();
-                old["annotations"][REF_NAME] != name && !(same(old) && unnamed)
-            }),
-            None if lines.iter().any(same) => return Ok(()),
-            None => {}
-        }
-        lines.push(line);
-        cosign::arrange(lines, &cosign::subject(name).unwrap_or(descriptor.digest));
-        self.write_index(&index)
-    }
-
-    /// What `cosign save` wrote for a tag: it gives its lines no names.
-    fn saved_by_cosign(&self, tag: &str) -> Result<Option<Descriptor>, Error> {
-        let index = self.read_index()?;
-        let lines = index["manifests"].as_array().map_or(&[][..], Vec::as_slice);
-        Ok(cosign::saved(lines, tag))
-    }
-
     /// The referrers that `cosign save` wrote: it lists them nowhere.
     fn unlisted(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        let index = self.read_index()?;
-        let lines = index["manifests"].as_array().map_or(&[][..], Vec::as_slice);
-        if !cosign::is_marked(lines, digest) {
+        if !cosign::is_marked(self.listing()?.lines(), digest) {
             return Ok(Vec::new());
         }
         let folder = self.folder.join("blobs/sha256");
-        cosign::referrers(&folder, digest).map_err(io_error("read", &folder))
+        cosign::unlisted(&folder, digest).map_err(io_error("read", &folder))
     }
 
     /// Adds a referrer to the fallback index of its subject.
     fn list_referrer(&self, manifest: &RawManifest, subject: &Digest) -> Result<(), Error> {
         let tag = fallback_tag(subject);
-        let old = self.tagged(&tag)?;
-        if let Some(merged) = super::referrers::merge(old.as_ref(), manifest)? {
+        self.edit(|listing| {
+            let old = listing.named(&tag).map(|old| self.manifest(&old.digest)).transpose()?;
+            let Some(merged) = super::referrers::merge(old.as_ref(), manifest)? else {
+                return Ok(false);
+            };
             self.add(&merged.media_type, &merged.bytes)?;
-            self.list(&merged, Some(&tag))?;
-        }
-        Ok(())
+            Ok(listing.put(&merged.descriptor(), Some(&tag)))
+        })
     }
 }
 
@@ -197,34 +187,35 @@ impl Source for Layout {
         Location::Layout(self.folder.clone())
     }
 
+    fn images(&self) -> Result<Vec<Listed>, Error> {
+        Ok(self.listing()?.images())
+    }
+
     fn tagged(&self, tag: &str) -> Result<Option<RawManifest>, Error> {
-        let named = self.names()?.into_iter().rev().find(|(name, _)| name == tag);
-        let Some(descriptor) = named.map(|(_, found)| found).or(self.saved_by_cosign(tag)?) else {
-            return Ok(None);
-        };
+        let Some(descriptor) = self.listing()?.named(tag) else { return Ok(None) };
         let bytes = super::read_small(self, &descriptor)?;
         Ok(Some(RawManifest { media_type: descriptor.media_type, bytes }))
     }
 
     fn manifest(&self, digest: &Digest) -> Result<RawManifest, Error> {
         let path = self.blob_path(digest);
-        let size = fs::metadata(&path).map_err(|error| self.missing(digest, &path, error))?.len();
+        let Ok(found) = fs::metadata(&path) else { return Err(self.not_found(digest)) };
+        let size = found.len();
         let blob = Descriptor { media_type: String::new(), digest: *digest, size };
         let bytes = super::read_small(self, &blob)?;
-        let listed = self.read_index()?["manifests"]
-            .as_array()
-            .and_then(|lines| lines.iter().find(|line| line["digest"] == digest.to_string()))
-            .and_then(|line| line["mediaType"].as_str().map(str::to_owned));
-        let own = serde_json::from_slice::<Value>(&bytes)
-            .ok()
-            .and_then(|json| json["mediaType"].as_str().map(str::to_owned));
-        let media_type = own.or(listed).unwrap_or_else(|| media_type::OCI_MANIFEST.to_owned());
+        let media_type = match super::referrers::media_type(&bytes) {
+            Some(own) => own,
+            None => self.listing()?.media_type(digest).unwrap_or(media_type::OCI_MANIFEST.into()),
+        };
         Ok(RawManifest { media_type, bytes })
     }
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
         let path = self.blob_path(&blob.digest);
-        let file = File::open(&path).map_err(|error| self.missing(&blob.digest, &path, error))?;
+        if !path.exists() {
+            return Err(self.not_found(&blob.digest));
+        }
+        let file = self.open_file(&path)?;
         Ok(Box::new(Verified::new(file, blob, self.location().to_string())))
     }
 
@@ -265,19 +256,12 @@ impl Sink for Layout {
 
     fn tag(&self, tag: &str, manifest: &RawManifest) -> Result<(), Error> {
         self.add(&manifest.media_type, &manifest.bytes)?;
-        self.list(manifest, Some(tag))
+        self.edit(|listing| Ok(listing.put(&manifest.descriptor(), Some(tag))))
     }
-}
 
-impl Layout {
-    fn missing(&self, digest: &Digest, path: &Path, error: io::Error) -> Error {
-        if error.kind() == io::ErrorKind::NotFound {
-            return Error::NotFound {
-                what: digest.to_string(),
-                place: self.location().to_string(),
-            };
-        }
-        io_error("read", path)(error)
+    /// Every line was written at once.
+    fn finish(&self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -300,8 +284,7 @@ fn copy_content(
     }
 }
 
-fn read_limited(path: &Path) -> Result<Vec<u8>, Error> {
-    let file = File::open(path).map_err(io_error("read", path))?;
+fn read_limited(file: File, path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(io_error("read", path))?;
     if bytes.len() as u64 > MAX_DOCUMENT {
@@ -311,12 +294,22 @@ fn read_limited(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
-    let path = path.display().to_string();
-    move |source| Error::Io { action, path, source }
+/// Whether a folder holds anything that is no part of a layout, finished or not.
+fn is_taken(folder: &Path) -> bool {
+    let ours =
+        |name: &str| [MARKER, INDEX, BLOBS].contains(&name) || name.starts_with(unfinished::PREFIX);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    !folder.join(MARKER).is_file()
+        && entries.into_iter().any(|entry| !entry.file_name().to_str().is_some_and(ours))
 }
 
 fn readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
+
+const MARKER: &str = "oci-layout";
+const INDEX: &str = "index.json";
+const BLOBS: &str = "blobs";
+/// How files begin that will be blobs when they are complete.
+const PARTIAL: &str = ".partial-";

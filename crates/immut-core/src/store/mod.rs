@@ -3,21 +3,30 @@
 //! Every byte that a source hands out is checked against its digest before its reader says that it
 //! is done: [`Source::open`] gives a reader which fails at its end unless size and digest match.
 
+mod archive;
 mod copy;
 mod cosign;
+mod draft;
 mod layout;
+mod listing;
 mod referrers;
 pub mod registry;
+mod unfinished;
 mod verify;
 
+use std::fmt::Write as _;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
+pub use archive::{Archive, ArchiveDraft, Spool};
 pub(crate) use copy::{Kind, MANIFESTS, Transfer, Tree};
 pub use copy::{copy, copy_blob};
+pub use draft::Draft;
 pub use layout::Layout;
 pub(crate) use referrers::subject;
 pub use registry::{Registry, RegistryOptions};
+pub use unfinished::{Unfinished, discard_unfinished};
 pub use verify::Verified;
 
 use crate::image::{self, Descriptor, Platform, RawManifest};
@@ -28,10 +37,22 @@ pub trait Source: Send + Sync {
     /// What this source is, as a reference's location.
     fn location(&self) -> Location;
 
+    /// The images that can be named here, where a store can list them: a layout, an archive.
+    fn images(&self) -> Result<Vec<Listed>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// The digest by which users name that manifest here: its own, but in a docker archive, which
+    /// has no manifests, that of its config.
+    fn known_as(&self, manifest: &RawManifest) -> Digest {
+        Digest::of(&manifest.bytes)
+    }
+
     /// The manifest or index that `tag` names now; none if there is no such tag.
     fn tagged(&self, tag: &str) -> Result<Option<RawManifest>, Error>;
 
-    /// The manifest or index with that digest, verified.
+    /// The manifest or index with that digest, verified; an archive also takes the digest of an
+    /// image's config.
     fn manifest(&self, digest: &Digest) -> Result<RawManifest, Error>;
 
     /// Opens a blob. The reader fails at its end unless size and digest match `blob`.
@@ -62,6 +83,19 @@ pub trait Sink: Source {
 
     /// Makes `tag` name a manifest or index that is already there.
     fn tag(&self, tag: &str, manifest: &RawManifest) -> Result<(), Error>;
+
+    /// Ends the writing. A layout or an archive is as it was until then, and whole afterwards; with
+    /// a registry everything was done at once. Verbs that write end with it.
+    fn finish(&self) -> Result<(), Error>;
+}
+
+/// An image that a store lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Its digest.
+    pub digest: Digest,
 }
 
 /// What went wrong with a store.
@@ -93,6 +127,30 @@ pub enum Error {
         path: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The file is no archive of images, or a broken or hostile one.
+    #[error("{path} is not usable as an archive of images: {reason}")]
+    Archive {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Several images are there, and none of them was named.
+    #[error("{place} has {} images, so name one of them{}", images.len(), listed(place, images))]
+    Several {
+        /// Where.
+        place: String,
+        /// What is there.
+        images: Vec<Listed>,
+    },
+    /// Something cannot be written there at all.
+    #[error("{place} cannot hold this: {reason}")]
+    Unfit {
+        /// Where.
+        place: String,
+        /// Why not, and what helps.
+        reason: &'static str,
     },
     /// A file could not be read or written.
     #[error("{action} {path}: {source}")]
@@ -178,23 +236,66 @@ pub fn read_small(source: &dyn Source, blob: &Descriptor) -> Result<Vec<u8>, Err
     Ok(bytes)
 }
 
-/// The digest that a reference means: its own, or the one its tag (or `latest`) names now.
+/// The digest that a reference means: its own, the one its tag names now, that of `latest`, or of
+/// the only image that is there.
 pub fn resolve(source: &dyn Source, reference: &Reference) -> Result<Digest, Error> {
     if let Some(digest) = reference.digest {
         return Ok(digest);
     }
     let tag = reference.tag.as_deref().unwrap_or("latest");
-    let found = source.tagged(tag)?.ok_or_else(|| Error::NotFound {
-        what: format!("tag {tag}"),
-        place: source.location().to_string(),
-    })?;
-    Ok(found.descriptor().digest)
+    if let Some(found) = source.tagged(tag)? {
+        return Ok(source.known_as(&found));
+    }
+    let images = source.images()?;
+    let place = source.location().to_string();
+    match images.as_slice() {
+        [] => {
+            let empty = if repository(&source.location()).is_none() {
+                ", which lists no images"
+            } else {
+                ""
+            };
+            Err(Error::NotFound { what: format!("tag {tag}"), place: format!("{place}{empty}") })
+        }
+        [first, others @ ..] if reference.tag.is_none() => {
+            if others.iter().all(|other| other.digest == first.digest) {
+                return Ok(first.digest);
+            }
+            Err(Error::Several { place, images })
+        }
+        _ => {
+            let place = format!("{place}, which has{}", listed(&place, &images));
+            Err(Error::NotFound { what: format!("an image named {tag}"), place })
+        }
+    }
 }
+
+/// The images that are there, as they can be named, each on a line.
+fn listed(place: &str, images: &[Listed]) -> String {
+    let mut lines = String::new();
+    for image in images.iter().take(MOST_LISTED) {
+        let name = image.name.as_ref().map(|name| format!(":{name}")).unwrap_or_default();
+        let _ = write!(lines, "\n  {place}{name}@{}", image.digest);
+    }
+    if images.len() > MOST_LISTED {
+        let _ = write!(lines, "\n  and {} more", images.len() - MOST_LISTED);
+    }
+    lines
+}
+
+/// How many images a message names.
+const MOST_LISTED: usize = 20;
 
 /// Sources and sinks are often shared between threads.
 impl<S: Source + ?Sized> Source for Arc<S> {
     fn location(&self) -> Location {
         (**self).location()
+    }
+    fn images(&self) -> Result<Vec<Listed>, Error> {
+        (**self).images()
+    }
+    fn known_as(&self, manifest: &RawManifest) -> Digest {
+        (**self).known_as(manifest)
     }
     fn tagged(&self, tag: &str) -> Result<Option<RawManifest>, Error> {
         (**self).tagged(tag)
@@ -219,6 +320,15 @@ pub fn fallback_tag(digest: &Digest) -> String {
 pub fn repository(location: &Location) -> Option<&Repository> {
     match location {
         Location::Registry(repository) => Some(repository),
-        Location::Layout(_) => None,
+        _ => None,
     }
 }
+
+/// A file's name and the system's word on it, as an error.
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    let path = path.display().to_string();
+    move |source| Error::Io { action, path, source }
+}
+
+/// What stands in the file `oci-layout` (image specification 1.1, "oci-layout file").
+const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;

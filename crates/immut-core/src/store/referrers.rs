@@ -13,6 +13,27 @@ pub(crate) fn subject(manifest: &RawManifest) -> Option<Digest> {
     json["subject"]["digest"].as_str()?.parse().ok()
 }
 
+/// The descriptor of a document that is a manifest about `subject`.
+pub(super) fn about(bytes: &[u8], subject: &Digest) -> Option<Descriptor> {
+    let json: Value = match bytes.first() {
+        Some(b'{') => serde_json::from_slice(bytes).ok()?,
+        _ => return None,
+    };
+    let kind = json["mediaType"].as_str().unwrap_or(media_type::OCI_MANIFEST);
+    let ours = json["subject"]["digest"] == subject.to_string();
+    ours.then(|| Descriptor::of(kind, bytes))
+}
+
+/// Manifests of signatures have about a thousand bytes; where referrers are sought among all blobs,
+/// larger ones are passed over unread.
+pub(super) const MAX_REFERRER: u64 = 256 << 10;
+
+/// The media type that a manifest or index itself names.
+pub(super) fn media_type(bytes: &[u8]) -> Option<String> {
+    let json: Value = serde_json::from_slice(bytes).ok()?;
+    json["mediaType"].as_str().map(str::to_owned)
+}
+
 /// The manifests that a list of referrers names.
 ///
 /// Lines that cannot be read (another digest algorithm, say) are passed over: whoever may write
@@ -34,14 +55,32 @@ pub(super) fn merge(
         Some(old) => parse(old)?,
         None => json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [] }),
     };
-    let line = line(manifest);
-    let Some(lines) = index["manifests"].as_array_mut() else { return Ok(None) };
-    if lines.iter().any(|old| old["digest"] == line["digest"]) {
-        return Ok(None);
+    let added = add(&mut index, line(manifest));
+    Ok(added.then(|| list(&index)))
+}
+
+/// The fallback index with the lines of both.
+pub(super) fn union(old: &RawManifest, new: &RawManifest) -> Result<RawManifest, Error> {
+    let mut index = parse(old)?;
+    for line in parse(new)?["manifests"].as_array().into_iter().flatten() {
+        add(&mut index, line.clone());
     }
-    lines.push(line);
+    Ok(list(&index))
+}
+
+/// Adds a line; false if there is one for that manifest.
+fn add(index: &mut Value, line: Value) -> bool {
+    let Some(lines) = index["manifests"].as_array_mut() else { return false };
+    let is_new = lines.iter().all(|old| old["digest"] != line["digest"]);
+    if is_new {
+        lines.push(line);
+    }
+    is_new
+}
+
+fn list(index: &Value) -> RawManifest {
     let media_type = index["mediaType"].as_str().unwrap_or(media_type::OCI_INDEX).to_owned();
-    Ok(Some(RawManifest { media_type, bytes: index.to_string().into_bytes() }))
+    RawManifest { media_type, bytes: index.to_string().into_bytes() }
 }
 
 /// An index as JSON, with a list of manifests in it.

@@ -36,28 +36,31 @@ pub const NO_LOG: &str = "--insecure-ignore-tlog=true: the signature was made wi
 /// );
 /// # Ok::<(), immut_core::name::Error>(())
 /// ```
+///
+/// cosign reads no archives, so for an image in one it is immut's own command.
 pub fn verify_command(image: &PinnedRef, key: &Path, transport: Transport<'_>) -> String {
+    if image.location.archive().is_some() {
+        let [key, image] = [key.display().to_string(), image.to_string()].map(|one| quoted(&one));
+        return format!("immut verify --key {key} {image}");
+    }
     let mut words = vec!["cosign".to_owned(), "verify".to_owned(), "--key".to_owned()];
     words.push(quoted(&key.display().to_string()));
     words.push("--insecure-ignore-tlog=true".to_owned());
-    match &image.location {
-        Location::Layout(folder) => {
-            words.push("--local-image".to_owned());
-            words.push(quoted(&folder.display().to_string()));
-        }
-        Location::Registry(_) => {
-            match transport {
-                Transport::Trusted => {}
-                Transport::Http => words.push("--allow-http-registry".to_owned()),
-                Transport::AnyCertificate => words.push("--allow-insecure-registry".to_owned()),
-                Transport::Authority(file) => {
-                    words.push("--registry-cacert".to_owned());
-                    words.push(quoted(&file.display().to_string()));
-                }
-            }
-            words.push(quoted(&image.to_string()));
+    if let Location::Layout(folder) = &image.location {
+        words.push("--local-image".to_owned());
+        words.push(quoted(&folder.display().to_string()));
+        return words.join(" ");
+    }
+    match transport {
+        Transport::Trusted => {}
+        Transport::Http => words.push("--allow-http-registry".to_owned()),
+        Transport::AnyCertificate => words.push("--allow-insecure-registry".to_owned()),
+        Transport::Authority(file) => {
+            words.push("--registry-cacert".to_owned());
+            words.push(quoted(&file.display().to_string()));
         }
     }
+    words.push(quoted(&image.to_string()));
     words.join(" ")
 }
 

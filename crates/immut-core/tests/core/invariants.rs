@@ -27,7 +27,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("archive", &["path"]),
     ("image", &["name"]),
     ("progress", &["image", "name"]),
-    ("store", &["image", "name", "parallel", "progress"]),
+    ("store", &["archive", "image", "name", "parallel", "path", "progress"]),
     ("inventory", &["archive", "image", "name", "parallel", "path", "progress", "store"]),
     ("user", &["inventory", "path"]),
     ("rules", &["finding", "image", "inventory", "name", "path", "user"]),

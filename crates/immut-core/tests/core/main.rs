@@ -3,9 +3,11 @@
 #![expect(clippy::print_stdout, reason = "tests tell what they measure")]
 
 mod accounts;
+mod archives;
 mod carrier;
 mod common;
 mod config;
+mod drafts;
 mod hostile;
 mod index;
 mod invariants;

@@ -71,6 +71,10 @@ impl Sink for Faulty {
         }
         self.layout.tag(tag, manifest)
     }
+
+    fn finish(&self) -> Result<(), store::Error> {
+        self.layout.finish()
+    }
 }
 
 #[test]

@@ -1,0 +1,206 @@
+//! Files and folders that are not complete yet: they get their name when they are.
+//!
+//! Whatever ends a process before that, nobody takes them for the real thing. An error removes them,
+//! a signal does if the program calls [`discard_unfinished`], and what a killed process left is
+//! removed by the next one that writes to the same place: each process holds a lock on what it is
+//! writing, so what is not locked belongs to nobody any more.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How the names of unfinished things begin.
+pub(super) const PREFIX: &str = ".immut-";
+
+/// All that this process has not finished.
+static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes everything that this process has not finished: drafts of layouts and archives, and
+/// stages. For a program that is about to end because of a signal.
+///
+/// ```
+/// use immut_core::store::{Unfinished, discard_unfinished};
+/// let folder = tempfile::tempdir()?;
+/// let stage = Unfinished::folder(folder.path(), "stage", 0o700)?;
+/// assert!(stage.path().is_dir());
+/// discard_unfinished();
+/// assert!(!stage.path().exists());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn discard_unfinished() {
+    let paths = std::mem::take(&mut *all());
+    // Other threads may still be writing there.
+    for _ in 0..ATTEMPTS {
+        let left = paths.iter().filter(|path| remove(path).is_err() || path.exists()).count();
+        if left == 0 {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// A file or folder that is removed unless it gets its place, see [`Unfinished::place_at`].
+#[derive(Debug)]
+pub struct Unfinished {
+    path: PathBuf,
+    /// Locked as long as this process is writing.
+    lock: File,
+}
+
+impl Unfinished {
+    /// A new folder in `parent`, which is for something called `name`.
+    ///
+    /// `mode` are its permission bits, of which the umask takes some away.
+    pub fn folder(parent: &Path, name: &str, mode: u32) -> io::Result<Self> {
+        Self::new(parent, name, |path| {
+            DirBuilder::new().mode(mode).create(path)?;
+            File::open(path)
+        })
+    }
+
+    /// A new file in `parent`, for something called `name`; it can be read and written through
+    /// [`Unfinished::handle`].
+    pub fn file(parent: &Path, name: &str) -> io::Result<Self> {
+        Self::new(parent, name, |path| {
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o666).open(path)
+        })
+    }
+
+    fn new(
+        parent: &Path,
+        name: &str,
+        make: impl Fn(&Path) -> io::Result<File>,
+    ) -> io::Result<Self> {
+        let prefix = format!("{PREFIX}{name}-");
+        // Held until ours is locked: nobody may take it for a leftover before.
+        let _entered = enter(parent, &prefix);
+        for number in 0.. {
+            let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
+            match make(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(lock) => {
+                    all().insert(path.clone());
+                    lock.try_lock().ok();
+                    return Ok(Self { path, lock });
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Where it lies for now.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file, or the open folder.
+    pub fn handle(&self) -> &File {
+        &self.lock
+    }
+
+    /// Takes it out of the reach of [`discard_unfinished`], for the moment in which it gets its place:
+    /// what is half removed must not be placed. Fails when it is being removed already.
+    pub fn claim(&self) -> io::Result<()> {
+        let was_there = all().remove(&self.path);
+        if was_there { Ok(()) } else { Err(io::Error::other("it was given up")) }
+    }
+
+    /// Gives it its place: a file there is replaced, a folder there has to be empty. It has to be
+    /// claimed before.
+    pub fn place_at(&self, place: &Path) -> io::Result<()> {
+        fs::rename(&self.path, place)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        all().remove(&self.path);
+        remove(&self.path).ok();
+    }
+}
+
+/// Enters a folder to write in it: while the file that is given back lives, others leave alone what
+/// begins with `prefix` there. What nobody is writing any more is removed first.
+///
+/// None where the file system has no locks; then nothing is removed either.
+pub(super) fn enter(folder: &Path, prefix: &str) -> Option<File> {
+    let lock = File::open(folder).ok()?;
+    if lock.try_lock().is_ok() {
+        sweep(folder, prefix);
+        lock.unlock().ok()?;
+    }
+    lock.try_lock_shared().ok().map(|()| lock)
+}
+
+/// Removes what begins with `prefix` and is locked by nobody.
+fn sweep(folder: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
+        let plain = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
+        let path = entry.path();
+        if ours && plain && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            remove(&path).ok();
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(_) => Ok(()),
+    }
+}
+
+fn all() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const ATTEMPTS: u32 = 50;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("a folder").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_given_up_vanishes_and_what_is_placed_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(Unfinished::folder(folder.path(), "x", 0o755).expect("made"));
+        drop(Unfinished::file(folder.path(), "x").expect("made"));
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+        let file = Unfinished::file(folder.path(), "x").expect("made");
+        file.claim().expect("ours");
+        file.place_at(&folder.path().join("x")).expect("placed");
+        assert!(file.claim().is_err());
+        drop(file);
+        assert_eq!(names(folder.path()), ["x"]);
+    }
+
+    #[test]
+    fn leftovers_go_and_what_is_being_written_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for leftover in [".immut-x-1-0", ".immut-x-1-1", ".immut-other-1-0"] {
+            fs::create_dir_all(folder.path().join(leftover).join("blobs")).expect("a folder");
+        }
+        let first = Unfinished::folder(folder.path(), "x", 0o755).expect("made");
+        let second = Unfinished::folder(folder.path(), "x", 0o755).expect("made");
+        assert!(first.path().is_dir() && second.path().is_dir());
+        let mut left = names(folder.path());
+        left.sort();
+        let ours = std::process::id();
+        let expected =
+            [".immut-other-1-0".into(), format!(".immut-x-{ours}-0"), format!(".immut-x-{ours}-1")];
+        assert_eq!(left, expected);
+    }
+}

@@ -1,0 +1,228 @@
+//! Destinations that are as they were until everything is there, and layouts whose files are links.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use immut_core::Options;
+use immut_core::image::{Descriptor, RawManifest, media_type};
+use immut_core::name::{Digest, Location};
+use immut_core::store::{
+    Archive, ArchiveDraft, Draft, Error, Layout, Sink, Source, Spool, copy, read_small,
+};
+use immut_testkit::recipe::{Built, IndexRecipe, Recipe};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn image(folder: &TempDir, name: &str) -> (Layout, Built) {
+    let place = folder.path().join(name);
+    let app = Recipe::new().layer(|l| l.file("/app", 0o755, name)).entrypoint(&["/app"]).user("7");
+    let built = app.name(name).write(&place);
+    (Layout::open(&place).expect("a layout"), built)
+}
+
+fn copied(built: &Built, from: &Layout, to: &dyn Sink) -> RawManifest {
+    copy(&built.digest.parse().expect("a digest"), from, to).expect("copied")
+}
+
+/// All files below a folder with their content.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            all.extend(files(&entry.path()));
+        } else {
+            all.push((entry.path().display().to_string(), fs::read(entry.path()).expect("read")));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn a_new_layout_is_there_when_it_is_complete() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    // Nothing yet, a folder further down, an empty folder.
+    fs::create_dir(folder.path().join("empty")).expect("made");
+    for name in ["new", "deep/er", "empty"] {
+        let place = folder.path().join(name);
+        let draft = Draft::new(&place).expect("a draft");
+        let manifest = copied(&built, &from, &draft);
+        draft.tag("v1", &manifest).expect("tagged");
+        assert!(!place.join("oci-layout").exists());
+        draft.finish().expect("finished");
+        drop(draft);
+        let layout = Layout::open(&place).expect("a layout");
+        assert_eq!(layout.tagged("v1").expect("read"), Some(manifest), "{name}");
+        let left = fs::read_dir(&place).expect("read").flatten().map(|entry| entry.file_name());
+        assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with('.')), "{name}");
+    }
+}
+
+#[test]
+fn what_is_given_up_leaves_everything_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    let (_, other) = image(&folder, "there");
+    let archive = folder.path().join("archive.tar");
+    fs::write(&archive, "old").expect("written");
+    let before = files(folder.path());
+    for place in ["new", "there"] {
+        let draft = Draft::new(&folder.path().join(place)).expect("a draft");
+        let manifest = copied(&built, &from, &draft);
+        draft.tag("v1", &manifest).expect("tagged");
+    }
+    for place in [Location::OciArchive(archive.clone()), Location::DockerArchive(archive)] {
+        let draft = ArchiveDraft::new(&place).expect("a draft");
+        let manifest = copied(&built, &from, &draft);
+        draft.tag("v1", &manifest).expect("tagged");
+    }
+    assert_eq!(files(folder.path()), before);
+    assert_ne!(built.digest, other.digest);
+}
+
+#[test]
+fn an_existing_layout_is_added_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    let (there, old) = image(&folder, "there");
+    let draft = Draft::new(there.folder()).expect("a draft");
+    let manifest = copied(&built, &from, &draft);
+    draft.tag("v1", &manifest).expect("tagged");
+    assert_eq!(draft.tagged("v1").expect("read"), Some(manifest.clone()));
+    assert!(draft.tagged("there").expect("read").is_some());
+    assert_eq!(there.tagged("v1").expect("read"), None);
+    draft.finish().expect("finished");
+    drop(draft);
+    assert_eq!(there.tagged("v1").expect("read"), Some(manifest));
+    for digest in [&old.digest, &built.digest] {
+        let digest = digest.parse().expect("a digest");
+        immut_core::plan(&digest, &there, &Options::default()).expect("whole");
+    }
+}
+
+/// Two processes that write to the same new layout, or the same subject's referrers, lose nothing.
+#[test]
+fn two_drafts_of_one_layout_lose_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (image(&folder, "a"), image(&folder, "b"));
+    let place = folder.path().join("out");
+    let drafts = [Draft::new(&place).expect("a draft"), Draft::new(&place).expect("a draft")];
+    for (draft, (from, built)) in drafts.iter().zip([&first, &second]) {
+        let manifest = copied(built, from, draft);
+        draft.tag(&built.digest[7..12], &manifest).expect("tagged");
+        copied(&first.1, &first.0, draft);
+        let about = referrer(draft, &first.1.digest.parse().expect("a digest"), &built.digest);
+        draft.put_manifest(&about).expect("written");
+    }
+    for draft in &drafts {
+        draft.finish().expect("finished");
+    }
+    drop(drafts);
+    let layout = Layout::open(&place).expect("a layout");
+    for (_, built) in [&first, &second] {
+        assert!(layout.tagged(&built.digest[7..12]).expect("read").is_some());
+        let digest = built.digest.parse().expect("a digest");
+        immut_core::plan(&digest, &layout, &Options::default()).expect("whole");
+    }
+    let subject = first.1.digest.parse().expect("a digest");
+    assert_eq!(layout.referrers(&subject).expect("listed").len(), 2);
+}
+
+fn referrer(to: &dyn Sink, subject: &Digest, text: &str) -> RawManifest {
+    let empty = Descriptor::of(media_type::OCI_EMPTY, b"{}");
+    to.put(&empty, &mut &b"{}"[..]).expect("written");
+    let subject = to.manifest(subject).expect("there").descriptor();
+    RawManifest::from_json(&json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "artifactType": "text/plain",
+        "config": empty, "layers": [empty], "subject": subject, "annotations": { "text": text },
+    }))
+}
+
+#[test]
+fn an_archive_holds_what_was_put_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    let file = folder.path().join("file.tar");
+    for place in [Location::OciArchive(file.clone()), Location::DockerArchive(file)] {
+        let docker = matches!(place, Location::DockerArchive(_));
+        let draft = ArchiveDraft::new(&place).expect("a draft");
+        // A blob that breaks off leaves no trace.
+        let broken = Descriptor::of("x", &[7; 5000]);
+        assert!(draft.put(&broken, &mut &[7; 4000][..]).is_err());
+        let manifest = copied(&built, &from, &draft);
+        draft.tag("app:v1", &manifest).expect("tagged");
+        if !docker {
+            let about = referrer(&draft, &Digest::of(&manifest.bytes), "x");
+            draft.put_manifest(&about).expect("written");
+        }
+        draft.finish().expect("finished");
+        let archive = Archive::open(&place, &Spool::default()).expect("an archive");
+        let found = archive.tagged("app:v1").expect("read").expect("there");
+        assert_eq!(archive.known_as(&found), draft.known_as(&manifest));
+        assert_eq!(
+            archive.referrers(&Digest::of(&manifest.bytes)).expect("read").len(),
+            usize::from(!docker)
+        );
+        let known = archive.known_as(&found);
+        let planned = immut_core::plan(&known, &archive, &Options::default()).expect("whole");
+        assert!(planned[0].plan.is_empty());
+    }
+}
+
+#[test]
+fn a_docker_archive_holds_images_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = Recipe::new().layer(|l| l.file("/app", 0o755, "x")).entrypoint(&["/app"]);
+    let index = IndexRecipe::new().image(&app).write(&folder.path().join("index"));
+    let from = Layout::open(&folder.path().join("index")).expect("a layout");
+    let place = Location::DockerArchive(folder.path().join("file.tar"));
+    let draft = ArchiveDraft::new(&place).expect("a draft");
+    let error =
+        copy(&index.digest.parse().expect("a digest"), &from, &draft).expect_err("an index");
+    assert!(error.to_string().contains("--platform"), "{error}");
+    let image = from.images().expect("listed");
+    assert_eq!(image.len(), 1);
+    for file in ["-", "index"] {
+        let file = if file == "-" { file.into() } else { folder.path().join(file) };
+        assert!(matches!(ArchiveDraft::new(&Location::OciArchive(file)), Err(Error::Unfit { .. })));
+    }
+}
+
+#[test]
+fn links_are_followed_inside_a_layout_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (layout, built) = image(&folder, "a");
+    let (blob, bytes) = built.blobs[0].clone();
+    let path = built.blob_path(&blob);
+    let descriptor = Descriptor::of("x", &bytes);
+    assert_eq!(read_small(&layout, &descriptor).expect("a file"), bytes);
+    let replaced = |target: &Path| {
+        fs::remove_file(&path).expect("removed");
+        symlink(target, &path).expect("linked");
+        let mut read = Vec::new();
+        layout.open(&descriptor).and_then(|mut reader| {
+            reader
+                .read_to_end(&mut read)
+                .map_err(|source| Error::Read { what: String::new(), source })
+        })
+    };
+    let (inside, outside) = (layout.folder().join("elsewhere"), folder.path().join("elsewhere"));
+    for place in [&inside, &outside] {
+        fs::write(place, &bytes).expect("written");
+    }
+    replaced(Path::new("../../elsewhere")).expect("inside");
+    for target in [outside.as_path(), Path::new("../../../elsewhere"), Path::new("/etc/passwd")] {
+        let error = replaced(target).expect_err("outside").to_string();
+        assert!(error.contains("leads out of the layout"), "{error}");
+    }
+    // A device or a pipe would be waited for.
+    symlink("/dev/zero", layout.folder().join("zero")).expect("linked");
+    assert!(replaced(Path::new("../../zero")).is_err());
+    let index = layout.folder().join("index.json");
+    fs::rename(&index, folder.path().join("index.json")).expect("moved");
+    symlink("../index.json", &index).expect("linked");
+    assert!(layout.names().is_err());
+}
