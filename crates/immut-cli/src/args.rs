@@ -48,6 +48,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Harden an image, publish it and sign it; stdout is its digest
     Harden(Box<Harden>),
+    /// Copy an image as it is, signatures too if that is wanted; stdout is its digest
+    Copy(Copy),
     /// Say what harden would do; nothing is written
     Plan(Box<Plan>),
     /// Say what rules find in an image
@@ -94,7 +96,7 @@ pub(crate) struct Global {
 pub(crate) enum ProgressKind {
     /// Nothing
     None,
-    /// A line for each layer
+    /// Lines about what takes long
     Plain,
     /// A JSON object a line, on stderr
     Json,
@@ -171,6 +173,32 @@ pub(crate) struct Harden {
     /// The source's name for the annotation org.opencontainers.image.base.name
     #[arg(long, value_name = "NAME")]
     pub(crate) source_name: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "A tag of SOURCE is looked up once, and the digest that it names is copied byte for byte. \
+What DEST has already is not sent again; DEST's tags are written last. A copy in a registry has no tag \
+unless one is given; in a layout or an oci-archive it has SOURCE's tag, or latest.
+
+Signatures lie beside an image and are no part of it. This takes them along, so that cosign accepts the copy:
+  immut copy --all-referrers ghcr.io/me/app:v1 registry.example/me/app:v1"
+)]
+pub(crate) struct Copy {
+    /// The image: REPO[:TAG][@sha256:...], oci:DIR[...], oci-archive:FILE[...], docker-archive:FILE[...]
+    pub(crate) source: Reference,
+    /// Where to: REPO[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG]
+    #[arg(value_name = "DEST")]
+    pub(crate) to: Reference,
+    /// A tag that will name the copy
+    #[arg(long, value_name = "TAG", value_parser = crate::stores::tag_name)]
+    pub(crate) tag: Vec<String>,
+    /// Copy this platform's manifest of an index alone, such as linux/arm64; the digest is then its own
+    #[arg(long, value_name = "P")]
+    pub(crate) platform: Option<Platform>,
+    /// Copy what is about the image and its platforms too: signatures, attestations, SBOMs
+    #[arg(long)]
+    pub(crate) all_referrers: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -73,7 +73,7 @@ impl Failure {
 fn of_core(error: &immut_core::Error) -> Code {
     use immut_core::Error as Core;
     match error {
-        Core::Pull(error) | Core::Publish(error) => of_store(error),
+        Core::Pull(error) | Core::Publish(error) | Core::Copy(error) => of_store(error),
         Core::Index(error) => of_index(error),
         Core::Choices(_) => Code::Usage,
         Core::Conflicts(_) | Core::SelfCheck(_) => Code::Refused,

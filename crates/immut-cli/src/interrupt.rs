@@ -32,6 +32,7 @@ pub(crate) fn wait_if_ending() {
 
 #[expect(clippy::exit, reason = "a signal ends the process from its own thread")]
 fn end(code: i32) -> ! {
+    crate::progress::stop();
     std::process::exit(code)
 }
 

@@ -17,7 +17,9 @@ use clap::Parser;
 fn main() -> ExitCode {
     interrupt::watch();
     let args = args::Args::parse();
-    match commands::run(&args) {
+    let outcome = commands::run(&args);
+    progress::stop();
+    match outcome {
         Ok(code) => code.into(),
         Err(failure) => {
             interrupt::wait_if_ending();

@@ -67,18 +67,18 @@ pub(crate) fn sink(
 }
 
 /// Refuses a destination that cannot be meant, before the work is done.
-pub(crate) fn check_destination(to: &Reference) -> Result<(), Failure> {
+pub(crate) fn check_destination(named: &str, to: &Reference) -> Result<(), Failure> {
     if to.digest.is_some() {
-        return Err(Failure::Usage(
-            "--to takes no digest: the result's own is not known yet".into(),
-        ));
+        return Err(Failure::Usage(format!(
+            "{named} takes no digest: the image's own is what it will have there"
+        )));
     }
     if let Some(tag) = &to.tag {
-        let named = match &to.location {
+        let fits = match &to.location {
             Location::DockerArchive(_) => image_name(tag),
             _ => tag_name(tag),
         };
-        named.map_err(|reason| Failure::Usage(format!("--to {to}: {reason}")))?;
+        fits.map_err(|reason| Failure::Usage(format!("{named} {to}: {reason}")))?;
     }
     let reason = match &to.location {
         Location::Layout(folder) if !Layout::fits(folder) => {
@@ -95,7 +95,7 @@ pub(crate) fn check_destination(to: &Reference) -> Result<(), Failure> {
         }
         _ => return Ok(()),
     };
-    Err(Failure::Usage(format!("--to {to} {reason}")))
+    Err(Failure::Usage(format!("{named} {to} {reason}")))
 }
 
 /// A name as docker archives have them, such as `app:v1`.

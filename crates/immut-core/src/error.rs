@@ -45,6 +45,21 @@ pub enum Error {
     /// Writing the image to its destination.
     #[error("publish the image: {0}")]
     Publish(store::Error),
+    /// Copying an image as it is; no tag was written.
+    #[error("copy the image: {0}")]
+    Copy(store::Error),
+    /// The destination has signatures that the source has not, and the other way round.
+    #[error(
+        "copy the image: tag {tag} in {place} has signatures or attestations that the source does not \
+         have, and lacks some of the source's; neither may be lost, so copy to another repository, or \
+         sign the image there"
+    )]
+    Diverged {
+        /// The tag of cosign's.
+        tag: String,
+        /// Where.
+        place: String,
+    },
     /// Signing the image; no tag names it.
     #[error("sign the image: {0}")]
     Sign(trust::Error),

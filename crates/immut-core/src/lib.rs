@@ -7,6 +7,7 @@
 //! plan   = Source -> Inventory -> Findings -> Plan
 //! harden = Source -> Inventory -> Findings -> Plan -> rewrite -> Rewritten -> publish (Sink, Signer)
 //! verify = pinned reference -> signatures -> Verified
+//! copy   = Source -> Sink, byte for byte
 //! ```
 //!
 //! Every verb is a blocking function, which also works when it is called from inside a tokio
@@ -30,6 +31,7 @@
 
 mod archive;
 mod audit;
+mod copy;
 mod error;
 pub mod finding;
 mod harden;
@@ -52,6 +54,7 @@ pub mod user;
 
 pub use archive::Error as ArchiveError;
 pub use audit::{Audit, Audited, audit};
+pub use copy::{Copied, Copying, Referrers, Tagging, copy};
 pub use error::{Error, LeftOut, Refused};
 pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
 pub use options::Options;

@@ -37,6 +37,8 @@ impl Options {
             limits: &self.limits,
             jobs: self.jobs,
             progress: &*self.progress,
+            platform: None,
+            check: false,
         }
     }
 }

@@ -3,8 +3,7 @@
 use crate::error::{Error, LeftOut};
 use crate::finding::Finding;
 use crate::image::{Image, Manifest, Platform, RuntimeConfig};
-use crate::inventory::Inventory;
-use crate::inventory::Subject;
+use crate::inventory::{Inventory, Reading, Subject};
 use crate::name::Digest;
 use crate::options::Options;
 use crate::plan::Plan;
@@ -104,7 +103,8 @@ fn plan_one(
     options: &Options,
 ) -> Result<Planned, Error> {
     let Chosen { platform, manifest, config } = chosen;
-    let inventory = Inventory::read(&manifest, &config, source, stage, options.reading())?;
+    let reading = Reading { platform: Some(&platform), ..options.reading() };
+    let inventory = Inventory::read(&manifest, &config, source, stage, reading)?;
     let subject = Subject { manifest: &manifest, config: &config, inventory: &inventory };
     let findings = examine(&options.catalog, &subject);
     let plan = Plan::new(&options.catalog, &subject, &findings, &options.choices)?;

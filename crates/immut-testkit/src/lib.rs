@@ -13,5 +13,6 @@ pub mod peers;
 pub mod recipe;
 pub mod registry;
 pub mod saved;
+pub mod slow;
 
 pub use recipe::{Built, Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};

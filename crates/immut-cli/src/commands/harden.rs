@@ -7,12 +7,11 @@ use immut_core::store::{Layout, Unfinished};
 use immut_core::trust::{self, LocalKey, Signer};
 use immut_core::{Options, Publication, harden, publish};
 
-use super::{choices, options};
+use super::{choices, options, tags};
 use crate::args::{Global, Harden};
 use crate::exit::{Code, Failure};
 use crate::files::Output;
-use crate::progress::Watched;
-use crate::{keys, render, stores};
+use crate::{keys, progress, render, stores};
 
 pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     let choices = choices(&args.choices)?;
@@ -29,16 +28,18 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     let stage = Stage::new(args.stage.as_deref())?;
     let hardened = harden(&pinned, &*source, &stage.layout, &options)?;
     let to = stores::sink(&args.to.location, Some(&pinned.location), global)?;
-    let to = Watched::new(to, options.progress.clone());
-    let tags = tags(args);
+    let tags = tags(&args.to, &args.tag, None);
     let how = Publication {
-        to: &to,
+        to: &*to,
         signer: key.as_ref().map(|key| key as &dyn Signer),
         signing: &signing,
         tags: &tags,
+        jobs: options.jobs,
+        progress: &*options.progress,
     };
     let published = publish(&hardened, &stage.layout, &how)?;
     render::human::hardened(&hardened, &published, &tags);
+    render::human::note(&progress::totals().text());
     render::human::product(&published.reference.to_string());
     let profile = &options.choices.profile.name;
     files.write(&published.reference, || {
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
 }
 
 fn check_destination(args: &Harden) -> Result<(), Failure> {
-    stores::check_destination(&args.to)?;
+    stores::check_destination("--to", &args.to)?;
     let reason = match &args.to.location {
         Location::DockerArchive(_) if args.key.is_some() => {
             "a docker archive has no room for signatures; pass --no-sign, or write an oci-archive"
@@ -71,21 +72,6 @@ fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {
         keys::generate_if_missing(source)?;
     }
     keys::load(source).map(Some)
-}
-
-/// The destination's own tag and the others; an image in a layout has to have a name.
-fn tags(args: &Harden) -> Vec<String> {
-    let mut tags: Vec<String> = args.to.tag.iter().cloned().collect();
-    for tag in &args.tag {
-        if !tags.contains(tag) {
-            tags.push(tag.clone());
-        }
-    }
-    if tags.is_empty() && matches!(args.to.location, Location::Layout(_) | Location::OciArchive(_))
-    {
-        tags.push("latest".to_owned());
-    }
-    tags
 }
 
 /// The folder where the image is made; a temporary one goes when the run ends.

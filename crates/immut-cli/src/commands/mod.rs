@@ -1,6 +1,7 @@
 //! The subcommands: options from arguments, call the core, render.
 
 mod audit;
+mod copy;
 mod harden;
 mod key;
 mod plan;
@@ -9,6 +10,7 @@ mod sign;
 mod verify;
 
 use immut_core::inventory::Limits;
+use immut_core::name::{Location, Reference};
 use immut_core::plan::Choices;
 use immut_core::rules::Profile;
 use immut_core::{Options, image::Platform};
@@ -21,8 +23,10 @@ use crate::progress;
 pub(crate) fn run(args: &Args) -> Result<Code, Failure> {
     let global = &args.global;
     crate::render::human::quiet(global.quiet);
+    progress::start(global);
     match &args.command {
         Command::Harden(command) => harden::run(command, global),
+        Command::Copy(command) => copy::run(command, global),
         Command::Plan(command) => plan::run(command, global),
         Command::Audit(command) => audit::run(command, global),
         Command::Sign(command) => sign::run(command, global),
@@ -44,11 +48,31 @@ fn options(choices: Choices, platforms: &[Platform], global: &Global) -> Result<
             bytes: global.max_bytes.unwrap_or(limits.bytes),
             ratio: global.max_ratio.unwrap_or(limits.ratio),
         },
-        jobs: global.jobs.unwrap_or(defaults.jobs).max(1),
+        jobs: jobs(global),
         epoch: source_date_epoch()?,
-        progress: progress::of(global),
+        progress: progress::told(),
         ..defaults
     })
+}
+
+/// How much is done at the same time.
+fn jobs(global: &Global) -> usize {
+    global.jobs.unwrap_or_else(|| Options::default().jobs).max(1)
+}
+
+/// The destination's own tag and the others. An image in a layout has to have a name: `otherwise`, or
+/// `latest`.
+fn tags(to: &Reference, more: &[String], otherwise: Option<&str>) -> Vec<String> {
+    let mut tags: Vec<String> = to.tag.iter().cloned().collect();
+    for tag in more {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    if tags.is_empty() && matches!(to.location, Location::Layout(_) | Location::OciArchive(_)) {
+        tags.push(otherwise.unwrap_or("latest").to_owned());
+    }
+    tags
 }
 
 fn choices(args: &args::Choices) -> Result<Choices, Failure> {

@@ -12,6 +12,7 @@ use immut_core::path::lossy;
 use immut_core::plan::{Action, Conflict, Plan, Totals, command_line};
 use immut_core::rewrite::LayerOutcome;
 use immut_core::rules::{Catalog, Rule};
+use immut_core::store;
 use immut_core::trust::{
     self, KeySource, NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command,
 };
@@ -21,6 +22,7 @@ use indicatif::{DecimalBytes, HumanCount};
 use crate::args::Global;
 use crate::exit::Failure;
 use crate::keys;
+use crate::progress::undisturbed;
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 const BOLD: Style = Style::new().bold();
@@ -38,13 +40,13 @@ pub(crate) fn quiet(quiet: bool) {
 /// The product: one line on stdout.
 pub(crate) fn product(text: &str) {
     // A reader that went away wants no more.
-    writeln!(anstream::stdout(), "{text}").ok();
+    undisturbed(|| drop(writeln!(anstream::stdout(), "{text}")));
 }
 
 /// A remark on stderr.
 pub(crate) fn note(text: &str) {
     if !QUIET.load(Ordering::Relaxed) {
-        writeln!(anstream::stderr(), "{text}").ok();
+        undisturbed(|| drop(writeln!(anstream::stderr(), "{text}")));
     }
 }
 
@@ -65,6 +67,12 @@ pub(crate) fn failure(failure: &Failure) {
 
 /// What helps, where the message itself does not say it.
 fn hint(failure: &Failure) -> Option<String> {
+    if let Failure::Core(Error::Copy(store::Error::Incomplete { platform: Some(_), .. })) = failure
+    {
+        return Some(
+            "--platform OS/ARCHITECTURE copies another platform, if that is whole".to_owned(),
+        );
+    }
     let Failure::Trust(trust::Error::KeyFile { place, source }) = failure else { return None };
     let absent = source.kind() == std::io::ErrorKind::NotFound;
     absent.then(|| {

@@ -5,6 +5,7 @@
 mod common;
 
 mod archives;
+mod copy;
 mod fixtures;
 mod images;
 mod indexes;
@@ -14,6 +15,7 @@ mod killed;
 mod layouts;
 mod order;
 mod output;
+mod progress;
 mod redis;
 mod refusals;
 mod registries;

@@ -1,4 +1,4 @@
-//! What is printed: JSON that keeps to its schema, progress, colors, a reader that goes away.
+//! What is printed: JSON that keeps to its schema, colors, a reader that goes away.
 
 use std::process::Stdio;
 
@@ -51,33 +51,6 @@ fn the_schemas_refuse_what_is_not_written() {
         let mut bad = good.clone();
         *bad.pointer_mut(pointer).expect("a value") = value;
         assert!(!validator.is_valid(&bad), "{pointer}");
-    }
-}
-
-/// MUST SHOW: `--progress json` writes one object a line, among the talk.
-#[test]
-fn progress_is_json_lines_that_end_in_done() {
-    let folder = tempdir().expect("a folder");
-    let image = small().write(&folder.path().join("image")).reference();
-    let to = format!("oci:{}", text(&folder.path().join("out")));
-    let done = run(&["harden", &image, "--to", &to, "--no-sign", "--progress", "json"]).code(0);
-    let events: Vec<Value> = done
-        .stderr
-        .lines()
-        .filter(|line| line.starts_with('{'))
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
-    for event in &events {
-        validates(event, "progress.schema.json");
-    }
-    for task in ["read", "rewrite", "publish"] {
-        let last = events.iter().rfind(|event| event["task"] == task);
-        let last = last.unwrap_or_else(|| panic!("no {task}: {done}"));
-        assert_eq!(last["done"], last["total"], "{last}");
-    }
-    for kind in ["none", "plain"] {
-        let done = run(&["audit", &image, "--progress", kind]).code(0);
-        assert_eq!(done.stderr.contains("read layer 1"), kind == "plain", "{done}");
     }
 }
 

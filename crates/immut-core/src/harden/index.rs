@@ -9,7 +9,7 @@ use crate::error::{Error, LeftOut};
 use crate::image::{Descriptor, Image, Index, IndexEntry, RawManifest};
 use crate::name::Digest;
 use crate::select::{Beside, Companion};
-use crate::store::{self, Layout, Source, copy};
+use crate::store::{self, Layout, Sink, Source, copy};
 
 /// The result on its way: the source's index with its lines brought up to date.
 pub(super) struct Assembling<'a> {
@@ -21,8 +21,6 @@ pub(super) struct Assembling<'a> {
     beside: Beside,
     source: &'a dyn Source,
     stage: &'a Layout,
-    companions: Vec<Digest>,
-    nested: Vec<RawManifest>,
 }
 
 impl<'a> Assembling<'a> {
@@ -44,8 +42,6 @@ impl<'a> Assembling<'a> {
             beside,
             source,
             stage,
-            companions: Vec::new(),
-            nested: Vec::new(),
         }
     }
 
@@ -62,9 +58,9 @@ impl<'a> Assembling<'a> {
         }
     }
 
-    /// What is left out, what goes along, and the indexes inside, the inner ones first.
-    pub(super) fn finish(self) -> (Vec<LeftOut>, Vec<Digest>, Vec<RawManifest>) {
-        (self.beside.left_out, self.companions, self.nested)
+    /// What is left out.
+    pub(super) fn left_out(self) -> Vec<LeftOut> {
+        self.beside.left_out
     }
 
     /// An index with its lines brought up to date, those inside it too: each stays where it was. One
@@ -91,7 +87,7 @@ impl<'a> Assembling<'a> {
         Ok(RawManifest { media_type, bytes: json.to_string().into_bytes() })
     }
 
-    /// An index inside the index; none if nothing is left in it.
+    /// An index inside the index, put into the stage; none if nothing is left in it.
     fn nested(&mut self, inner: &Index) -> Result<Option<Descriptor>, Error> {
         let raw = self.index(inner)?;
         let new = raw.descriptor();
@@ -101,9 +97,7 @@ impl<'a> Assembling<'a> {
         if Index::parse(raw.clone()).map_err(store::Error::Image)?.entries().is_empty() {
             return Ok(None);
         }
-        if !self.nested.contains(&raw) {
-            self.nested.push(raw);
-        }
+        self.stage.put_manifest(&raw)?;
         Ok(Some(new))
     }
 
@@ -117,11 +111,10 @@ impl<'a> Assembling<'a> {
         let Companion { digest, what, about } = companion;
         let reason = if self.same.contains(about) {
             match copy(digest, self.source, self.stage) {
-                Ok(_) => {
-                    self.companions.push(*digest);
-                    return Ok(true);
-                }
-                Err(store::Error::NotFound { place, .. }) => {
+                Ok(_) => return Ok(true),
+                Err(
+                    store::Error::NotFound { place, .. } | store::Error::Incomplete { place, .. },
+                ) => {
                     format!("is {what} about {about}, but it is not in {place} (a partial copy)")
                 }
                 Err(error) => return Err(error.into()),

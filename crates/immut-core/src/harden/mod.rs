@@ -9,8 +9,7 @@ pub use publish::{Publication, Published, publish};
 use crate::error::{Error, LeftOut, Refused};
 use crate::finding::{Finding, Remedy};
 use crate::image::{Descriptor, Image, Platform, RawManifest};
-use crate::inventory::Inventory;
-use crate::inventory::Subject;
+use crate::inventory::{Inventory, Reading, Subject};
 use crate::name::{Digest, PinnedRef};
 use crate::options::Options;
 use crate::plan::{Plan, Removed, Totals};
@@ -33,10 +32,6 @@ pub struct Hardened {
     pub platforms: Vec<Outcome>,
     /// Lines of the source's index that are not in the result.
     pub left_out: Vec<LeftOut>,
-    /// Attestations and the like of unchanged manifests, which go along.
-    companions: Vec<Digest>,
-    /// Indexes inside the result, the inner ones first.
-    nested: Vec<RawManifest>,
 }
 
 /// What became of one platform.
@@ -116,20 +111,10 @@ pub fn harden(
     }
     let mut assembling = Assembling::new(&platforms, beside, source, stage);
     let result = assembling.result(&image, options.platforms.len() == 1)?;
-    let (left_out, companions, nested) = assembling.finish();
-    for index in nested.iter().chain([&result]) {
-        stage.put_manifest(index)?;
-    }
+    let left_out = assembling.left_out();
+    stage.put_manifest(&result)?;
     let source_manifest = image.raw().descriptor().digest;
-    Ok(Hardened {
-        source: pinned.clone(),
-        source_manifest,
-        result,
-        platforms,
-        left_out,
-        companions,
-        nested,
-    })
+    Ok(Hardened { source: pinned.clone(), source_manifest, result, platforms, left_out })
 }
 
 /// One conflict refuses the whole: half an index is no image to rely on.
@@ -151,6 +136,7 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
         source_name: options.source_name.as_deref(),
         jobs: options.jobs,
         progress: &*options.progress,
+        platform: Some(&planned.platform),
     };
     let rewritten = rewrite(&planned.subject(), &settled, stage, making)?;
     stage.put_manifest(rewritten.manifest.raw())?;
@@ -159,16 +145,24 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
         (planned.manifest.raw().descriptor(), planned.manifest.layers().to_vec());
     let Planned { platform, findings, plan, inventory, .. } = planned;
     drop(inventory);
-    let left = if plan.is_empty() { findings.clone() } else { check(&rewritten, stage, options)? };
+    let left = if plan.is_empty() {
+        findings.clone()
+    } else {
+        check(&rewritten, &platform, stage, options)?
+    };
     Ok(Outcome { platform, source, rewritten, plan, found: findings, left, removed, layers })
 }
 
 /// Reads the result back and audits it: what has a remedy must be gone, and a second plan empty.
-fn check(rewritten: &Rewritten, stage: &Layout, options: &Options) -> Result<Vec<Finding>, Error> {
+fn check(
+    rewritten: &Rewritten,
+    platform: &Platform,
+    stage: &Layout,
+    options: &Options,
+) -> Result<Vec<Finding>, Error> {
     let (manifest, config) = (&rewritten.manifest, &rewritten.config);
-    let silent =
-        crate::inventory::Reading { progress: &crate::progress::Silent, ..options.reading() };
-    let inventory = Inventory::read(manifest, config, stage, Some(stage), silent)?;
+    let reading = Reading { platform: Some(platform), check: true, ..options.reading() };
+    let inventory = Inventory::read(manifest, config, stage, Some(stage), reading)?;
     let subject = Subject { manifest, config, inventory: &inventory };
     let findings = examine(&options.catalog, &subject);
     let again = Plan::new(&options.catalog, &subject, &findings, &options.choices)?;

@@ -1,9 +1,11 @@
 //! `publish`: Hardened -> Sink, Signer.
 
 use super::Hardened;
+use crate::copy;
 use crate::error::Error;
-use crate::name::{Digest, PinnedRef};
-use crate::store::{Layout, Sink, copy};
+use crate::name::PinnedRef;
+use crate::progress::{Progress, Task};
+use crate::store::{Kind, Layout, Sink, Transfer, Tree};
 use crate::trust::{self, Signer};
 
 /// How a hardened image is published.
@@ -17,6 +19,10 @@ pub struct Publication<'a> {
     pub signing: &'a trust::Options,
     /// The tags that will name it.
     pub tags: &'a [String],
+    /// Blobs that are sent at the same time; at least 1.
+    pub jobs: usize,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
 }
 
 impl std::fmt::Debug for Publication<'_> {
@@ -44,7 +50,7 @@ pub struct Published {
 ///
 /// ```
 /// # use immut_testkit::Recipe;
-/// use immut_core::{Options, Publication, harden, publish, store::Layout, trust};
+/// use immut_core::{Options, Publication, harden, progress, publish, store::Layout, trust};
 /// # let folder = tempfile::tempdir()?;
 /// # let at = |name: &str| folder.path().join(name);
 /// # let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"program")).entrypoint(&["/app"]).write(&at("image"));
@@ -52,7 +58,8 @@ pub struct Published {
 /// let (source, stage) = (Layout::open(&at("image"))?, Layout::create(&at("stage"))?);
 /// let hardened = harden(&pinned, &source, &stage, &Options::default())?;
 /// let (to, signing) = (Layout::create(&at("out"))?, trust::Options::default());
-/// let how = Publication { to: &to, signer: None, signing: &signing, tags: &["latest".to_owned()] };
+/// let (tags, progress) = (["latest".to_owned()], &progress::Silent);
+/// let how = Publication { to: &to, signer: None, signing: &signing, tags: &tags, jobs: 2, progress };
 /// let published = publish(&hardened, &stage, &how)?;
 /// assert_eq!(published.reference.digest, hardened.digest());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,16 +69,16 @@ pub fn publish(
     stage: &Layout,
     how: &Publication<'_>,
 ) -> Result<Published, Error> {
-    let copied = |digest: &Digest| copy(digest, stage, how.to).map(|_| ()).map_err(Error::Publish);
-    for outcome in &hardened.platforms {
-        copied(&outcome.rewritten.manifest.digest())?;
-    }
-    for companion in &hardened.companions {
-        copied(companion)?;
-    }
-    for index in hardened.nested.iter().chain([&hardened.result]) {
-        how.to.put_manifest(index).map_err(Error::Publish)?;
-    }
+    let transfer = Transfer {
+        from: stage,
+        to: how.to,
+        task: Task::Upload,
+        jobs: how.jobs,
+        progress: how.progress,
+    };
+    let mut tree = Tree::default();
+    tree.add(hardened.result.clone(), stage, Kind::Image).map_err(Error::Publish)?;
+    transfer.tree(&tree).map_err(Error::Publish)?;
     let digest = hardened.digest();
     let signed = match how.signer {
         Some(signer) => {
@@ -80,7 +87,7 @@ pub fn publish(
         None => Vec::new(),
     };
     for tag in how.tags {
-        how.to.tag(tag, &hardened.result).map_err(Error::Publish)?;
+        copy::tag(tag, &hardened.result, how.to).map_err(Error::Publish)?;
     }
     how.to.finish().map_err(Error::Publish)?;
     let known = how.to.known_as(&hardened.result);

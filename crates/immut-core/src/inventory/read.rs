@@ -8,10 +8,10 @@ use tempfile::NamedTempFile;
 use super::layer::{self, Expected};
 use super::{Inventory, Limits, Sought, merge};
 use crate::archive;
-use crate::image::{Descriptor, Manifest, RuntimeConfig};
-use crate::name::Digest;
+use crate::image::{Descriptor, Manifest, Platform, RuntimeConfig};
+use crate::name::{Digest, Location};
 use crate::parallel::in_parallel;
-use crate::progress::{Event, Progress, Task};
+use crate::progress::{self, Part, Progress, Reuse, Task, Told, Work};
 use crate::store::{self, Layout, Sink, Source};
 
 /// Why an image's layers could not be read.
@@ -93,6 +93,10 @@ pub struct Reading<'a> {
     pub jobs: usize,
     /// Who is told.
     pub progress: &'a dyn Progress,
+    /// The platform that is told, as far as it is known.
+    pub platform: Option<&'a Platform>,
+    /// Whether it is the result that is read back.
+    pub check: bool,
 }
 
 impl std::fmt::Debug for Reading<'_> {
@@ -120,11 +124,14 @@ impl Inventory {
         let one = |number: usize| {
             let blob = &manifest.layers()[number];
             let expected = Expected { diff_id: diff_ids[number], compressed: blob.size };
-            let told = Told { number, total: blob.size, done: 0, progress: reading.progress };
-            let content = staged(blob, source, stage).map_err(|error| named(error, number))?;
+            let work = reading.work(blob, Part::Layer { number, of: layers });
+            let staged = staged(work, blob, source, stage, reading.progress);
+            let (mut told, content) = staged.map_err(|error| named(error, number))?;
             let mut content = told.over(content);
             let found = layer::index(number, &mut content, &expected, reading.sought, &budget);
-            found.map_err(|error| blamed(error, number + 1, &mut content))
+            let found = found.map_err(|error| blamed(error, number + 1, &mut content))?;
+            told.done();
+            Ok::<_, Error>(found)
         };
         let indexed = in_parallel(layers, reading.jobs, one)?;
         merge::merge(indexed, reading.sought, reading.limits.entries)
@@ -166,18 +173,34 @@ fn of_store(error: &io::Error) -> bool {
     matches!(error.get_ref(), Some(inner) if inner.is::<store::Error>())
 }
 
-/// A blob from the stage, or from the source while it is written to the stage.
+impl<'a> Reading<'a> {
+    fn work(&self, blob: &Descriptor, part: Part) -> Work<'a> {
+        let task = if self.check { Task::Check } else { Task::Index };
+        Work { task, platform: self.platform, part, digest: blob.digest, total: blob.size }
+    }
+}
+
+/// A blob from the stage, or from the source while it is written to the stage, and who tells of it.
 fn staged<'a>(
+    work: Work<'a>,
     blob: &Descriptor,
     source: &'a dyn Source,
     stage: Option<&'a Layout>,
-) -> Result<Box<dyn Read + Send + 'a>, store::Error> {
-    let Some(stage) = stage else { return source.open(blob) };
+    progress: &'a dyn Progress,
+) -> Result<(Told<'a>, Box<dyn Read + Send + 'a>), store::Error> {
+    let remote = work.task == Task::Index && matches!(source.location(), Location::Registry(_));
+    let download = Work { task: Task::Download, ..work };
+    let told = || Told::start(progress, if remote { download } else { work });
+    let Some(stage) = stage else { return Ok((told(), source.open(blob)?)) };
     if stage.has(blob)? {
-        return stage.open(blob);
+        if remote {
+            progress::reused(progress, download, Reuse::Staged);
+        }
+        return Ok((Told::start(progress, work), stage.open(blob)?));
     }
-    let scratch = Some(stage.scratch()?);
-    Ok(Box::new(Tee { inner: source.open(blob)?, scratch, digest: blob.digest, stage }))
+    let (told, scratch) = (told(), Some(stage.scratch()?));
+    let tee = Tee { inner: source.open(blob)?, scratch, digest: blob.digest, stage };
+    Ok((told, Box::new(tee)))
 }
 
 /// Writes what is read to a scratch file, which becomes a blob when the (verifying) reader ends well.
@@ -204,42 +227,6 @@ impl Read for Tee<'_> {
             self.scratch = Some(scratch);
         }
         Ok(count)
-    }
-}
-
-/// Tells the progress of a read.
-struct Told<'a> {
-    number: usize,
-    total: u64,
-    done: u64,
-    progress: &'a dyn Progress,
-}
-
-impl<'a> Told<'a> {
-    fn over<R: Read + Send + 'a>(mut self, mut inner: R) -> impl Read + Send + 'a {
-        self.progress.event(&Event {
-            task: Task::Read,
-            layer: self.number,
-            done: 0,
-            total: self.total,
-        });
-        ReadFn(move |buffer: &mut [u8]| {
-            let count = inner.read(buffer)?;
-            if count > 0 {
-                self.done += count as u64;
-                let (done, total) = (self.done, self.total);
-                self.progress.event(&Event { task: Task::Read, layer: self.number, done, total });
-            }
-            Ok(count)
-        })
-    }
-}
-
-struct ReadFn<F>(F);
-
-impl<F: FnMut(&mut [u8]) -> io::Result<usize>> Read for ReadFn<F> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (self.0)(buffer)
     }
 }
 

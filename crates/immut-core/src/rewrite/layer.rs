@@ -5,13 +5,13 @@ use std::io::{self, BufReader, Read, Write};
 use super::encode::Encoder;
 use super::fates::{Added, Fate, Fates, What};
 use super::spool::Spool;
-use super::{Error, NewLayer, config};
+use super::{Error, Making, NewLayer, config};
 use crate::archive::{Archive, BLOCK, Head, Member, zero_blocks};
 use crate::image::{Compression, Descriptor};
 use crate::inventory::Subject;
 use crate::inventory::{EntryId, decoder};
 use crate::path::RootPath;
-use crate::progress::{Event, Progress, Task};
+use crate::progress::{Part, Task, Told, Work};
 use crate::store::{Layout, Source};
 
 /// Everything a layer's rewrite looks at.
@@ -20,7 +20,7 @@ pub(super) struct Scene<'a> {
     pub(super) fates: &'a Fates<'a>,
     pub(super) stage: &'a Layout,
     pub(super) date: &'a config::Date,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) making: Making<'a>,
 }
 
 impl Scene<'_> {
@@ -39,15 +39,22 @@ impl Scene<'_> {
             out: Encoder::new(indexed.compression, self.stage.scratch()?)
                 .map_err(io_error(number))?,
         };
-        filter.run(old, indexed.compression)?;
+        let part = Part::Layer { number, of: self.subject.manifest.layers().len() };
+        let (task, platform) = (Task::Rewrite, self.making.platform);
+        let work = Work { task, platform, part, digest: old.digest, total: indexed.size };
+        let mut told = Told::start(self.making.progress, work);
+        filter.run(old, indexed.compression, &mut told)?;
         for added in self.fates.added.iter().filter(|added| added.layer == Some(number)) {
             self.write_added(added, &mut filter.out).map_err(io_error(number))?;
         }
         let out = filter.out;
-        if self.fates.empties(number) {
-            return Ok(None);
-        }
-        self.keep(out, indexed.compression, number).map(Some)
+        let new = if self.fates.empties(number) {
+            None
+        } else {
+            Some(self.keep(out, indexed.compression, number)?)
+        };
+        told.done();
+        Ok(new)
     }
 
     /// Puts aside what later layers take over from a layer that stays as it is.
@@ -158,11 +165,15 @@ struct Filter<'a> {
 }
 
 impl Filter<'_> {
-    fn run(&mut self, blob: &Descriptor, compression: Compression) -> Result<(), Error> {
+    fn run(
+        &mut self,
+        blob: &Descriptor,
+        compression: Compression,
+        told: &mut Told<'_>,
+    ) -> Result<(), Error> {
         let layer = self.number + 1;
         let archive_error = |source| Error::Archive { layer, source };
         let mut raw = BufReader::with_capacity(1 << 16, self.scene.stage.open(blob)?);
-        let total = self.scene.subject.inventory.layers()[self.number].size;
         let mut done = 0;
         {
             let tar = decoder(compression, &mut raw).map_err(io_error(self.number))?;
@@ -171,10 +182,7 @@ impl Filter<'_> {
             for index in 0.. {
                 let Some(member) = archive.next().map_err(archive_error)? else { break };
                 done += member.stored;
-                // The end is told when the whole blob is through.
-                let done = done.min(total.saturating_sub(1));
-                let event = Event { task: Task::Rewrite, layer: self.number, done, total };
-                self.scene.progress.event(&event);
+                told.reached(done);
                 self.member(EntryId { layer, index }, member, &mut archive)
                     .map_err(io_error(self.number))?;
             }
@@ -182,12 +190,6 @@ impl Filter<'_> {
         }
         // The blob is checked against its digest at its end.
         io::copy(&mut raw, &mut io::sink()).map_err(io_error(self.number))?;
-        self.scene.progress.event(&Event {
-            task: Task::Rewrite,
-            layer: self.number,
-            done: total,
-            total,
-        });
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use fates::Fates;
 use serde_json::Value;
 
 use crate::archive;
-use crate::image::{Descriptor, Manifest, RawManifest, RuntimeConfig};
+use crate::image::{Descriptor, Manifest, Platform, RawManifest, RuntimeConfig};
 use crate::inventory::Subject;
 use crate::name::Digest;
 use crate::parallel::in_parallel;
@@ -63,6 +63,8 @@ pub struct Making<'a> {
     pub jobs: usize,
     /// Who is told.
     pub progress: &'a dyn Progress,
+    /// The platform that is told, as far as it is known.
+    pub platform: Option<&'a Platform>,
 }
 
 impl std::fmt::Debug for Making<'_> {
@@ -114,8 +116,7 @@ pub fn rewrite(
     }
     let fates = Fates::new(subject.inventory, plan);
     let date = config::Date::of(subject.config, making.epoch);
-    let scene =
-        layer::Scene { subject, fates: &fates, stage, date: &date, progress: making.progress };
+    let scene = layer::Scene { subject, fates: &fates, stage, date: &date, making };
     // A carried file's bytes come from an earlier layer, so then one goes after the other.
     let jobs = if fates.carries() { 1 } else { making.jobs };
     let spool = spool::Spool::default();

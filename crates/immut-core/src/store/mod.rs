@@ -4,6 +4,7 @@
 //! is done: [`Source::open`] gives a reader which fails at its end unless size and digest match.
 
 mod archive;
+mod copy;
 mod cosign;
 mod draft;
 mod layout;
@@ -19,9 +20,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 pub use archive::{Archive, ArchiveDraft, Spool};
+pub(crate) use copy::{DEEPEST, Kind, MANIFESTS, Transfer, Tree};
+pub use copy::{copy, copy_blob};
 pub use draft::Draft;
 pub use layout::Layout;
 pub(crate) use referrers::subject;
@@ -29,7 +30,7 @@ pub use registry::{Registry, RegistryOptions};
 pub use unfinished::{Unfinished, discard_unfinished};
 pub use verify::Verified;
 
-use crate::image::{self, Descriptor, RawManifest};
+use crate::image::{self, Descriptor, Platform, RawManifest};
 use crate::name::{Digest, Location, Reference, Repository};
 
 /// Where images are read from.
@@ -65,9 +66,14 @@ pub trait Source: Send + Sync {
 
 /// Where images are written to.
 pub trait Sink: Source {
-    /// Whether the blob is there, or could be made to be there without sending its bytes
-    /// (a registry mounts it from another of its repositories).
+    /// Whether the blob is there.
     fn has(&self, blob: &Descriptor) -> Result<bool, Error>;
+
+    /// Makes a blob that is not there be there without sending its bytes, and says where it was
+    /// taken from: a registry mounts it from another of its repositories.
+    fn mount(&self, _blob: &Descriptor) -> Result<Option<Repository>, Error> {
+        Ok(None)
+    }
 
     /// Writes a blob; the content must match `blob` or nothing is written.
     fn put(&self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), Error>;
@@ -171,6 +177,29 @@ pub enum Error {
     /// What is named is no image that can be worked on.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// A manifest names something that its store does not have.
+    #[error(
+        "{place} has only a part of this image: {}{what} is missing, which {by} names",
+        .platform.as_ref().map(|platform| format!("{platform} ")).unwrap_or_default()
+    )]
+    Incomplete {
+        /// Where.
+        place: String,
+        /// The platform of an index that is not whole.
+        platform: Option<Box<Platform>>,
+        /// What is missing, with its digest.
+        what: String,
+        /// The manifest or index that names it.
+        by: Digest,
+    },
+    /// More documents than any honest image has.
+    #[error("{what} names more than {limit}, which is all that is followed")]
+    TooMany {
+        /// Which image.
+        what: Digest,
+        /// The limit in words.
+        limit: String,
+    },
     /// A document is larger than any honest one.
     #[error("{what} has {size} bytes, more than the {limit} that are accepted")]
     TooLarge {
@@ -266,98 +295,6 @@ fn listed(place: &str, images: &[Listed]) -> String {
 
 /// How many images a message names.
 const MOST_LISTED: usize = 20;
-
-/// Copies an image, or an index with all that it names, by digest. What is there is not sent again.
-///
-/// No tag is written: [`Sink::tag`] comes when everything else is in place.
-///
-/// ```
-/// # use immut_testkit::Recipe;
-/// use immut_core::store::{Layout, copy};
-/// let folder = tempfile::tempdir()?;
-/// let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"#!")).write(&folder.path().join("a"));
-/// let from = Layout::open(&folder.path().join("a"))?;
-/// let to = Layout::create(&folder.path().join("b"))?;
-/// copy(&image.digest.parse()?, &from, &to)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn copy(digest: &Digest, from: &dyn Source, to: &dyn Sink) -> Result<RawManifest, Error> {
-    copy_nested(digest, from, to, 0)
-}
-
-/// An index in an index is honest; a tower of them is not.
-pub(crate) const DEEPEST: usize = 4;
-
-fn copy_nested(
-    digest: &Digest,
-    from: &dyn Source,
-    to: &dyn Sink,
-    depth: usize,
-) -> Result<RawManifest, Error> {
-    if depth > DEEPEST {
-        let reason = format!("more than {DEEPEST} indexes are nested");
-        return Err(Error::Image(image::Error::Malformed { what: "the index", reason }));
-    }
-    let raw = from.manifest(digest)?;
-    let named = Named::by(&raw)?;
-    for blob in &named.blobs {
-        copy_blob(blob, from, to)?;
-    }
-    for manifest in &named.manifests {
-        copy_nested(&manifest.digest, from, to, depth + 1)?;
-    }
-    to.put_manifest(&raw)?;
-    Ok(raw)
-}
-
-/// What a manifest or index names, whatever it is a manifest of: artifacts are copied too.
-struct Named {
-    blobs: Vec<Descriptor>,
-    manifests: Vec<Descriptor>,
-}
-
-impl Named {
-    fn by(raw: &RawManifest) -> Result<Self, Error> {
-        let malformed = |error: serde_json::Error| {
-            Error::Image(image::Error::Malformed {
-                what: "the manifest",
-                reason: error.to_string(),
-            })
-        };
-        let json: serde_json::Value = serde_json::from_slice(&raw.bytes).map_err(malformed)?;
-        let list = |field: &str| match &json[field] {
-            serde_json::Value::Null => Ok(Vec::new()),
-            list => Vec::<Descriptor>::deserialize(list).map_err(malformed),
-        };
-        let mut blobs = list("layers")?;
-        if !json["config"].is_null() {
-            blobs.push(Descriptor::deserialize(&json["config"]).map_err(malformed)?);
-        }
-        Ok(Self { blobs, manifests: list("manifests")? })
-    }
-}
-
-/// Copies one blob unless it is there.
-pub fn copy_blob(blob: &Descriptor, from: &dyn Source, to: &dyn Sink) -> Result<(), Error> {
-    if to.has(blob)? {
-        return Ok(());
-    }
-    let mut starts = 1;
-    loop {
-        let error = match to.put(blob, &mut from.open(blob)?) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        let Some(pause) = error.resend_after().filter(|_| starts < MOST_STARTS) else {
-            return Err(error);
-        };
-        std::thread::sleep(pause);
-        starts += 1;
-    }
-}
-
-/// How often a blob is sent from its beginning when its sending breaks.
-const MOST_STARTS: u32 = 3;
 
 /// Sources and sinks are often shared between threads.
 impl<S: Source + ?Sized> Source for Arc<S> {

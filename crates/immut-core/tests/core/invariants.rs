@@ -22,12 +22,12 @@ use crate::common::{Scene, keeping, words};
 const EDGES: [(&str, &[&str]); 15] = [
     ("name", &[]),
     ("path", &[]),
-    ("progress", &[]),
     ("parallel", &[]),
     ("finding", &["path"]),
     ("archive", &["path"]),
     ("image", &["name"]),
-    ("store", &["archive", "image", "name", "path"]),
+    ("progress", &["image", "name"]),
+    ("store", &["archive", "image", "name", "parallel", "path", "progress"]),
     ("inventory", &["archive", "image", "name", "parallel", "path", "progress", "store"]),
     ("user", &["inventory", "path"]),
     ("rules", &["finding", "image", "inventory", "name", "path", "user"]),
@@ -40,8 +40,8 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
 ];
 /// Verbs, and what describes or feeds them.
-const VERBS: [&str; 8] =
-    ["audit", "error", "harden", "lib", "options", "planning", "select", "verify"];
+const VERBS: [&str; 9] =
+    ["audit", "copy", "error", "harden", "lib", "options", "planning", "select", "verify"];
 /// Rooms that see the world only through `Source` and the stage.
 const CLOSED: [&str; 7] = ["archive", "finding", "inventory", "path", "plan", "rules", "user"];
 

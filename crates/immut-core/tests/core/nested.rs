@@ -61,14 +61,16 @@ fn an_index_inside_an_index_is_brought_up_to_date_in_its_place() {
 
 #[test]
 fn a_nested_index_goes_out_before_what_names_it() {
+    use immut_core::progress::Silent;
     use immut_core::store::Layout;
     use immut_core::{Publication, publish, trust};
     let index = IndexRecipe::new().nested(&IndexRecipe::new().image(&linux("amd64")));
     let done = harden(&index);
     let to = Layout::create(&done.scene.folder.path().join("out")).expect("a layout");
     let signing = trust::Options::default();
-    let tags = ["it".to_owned()];
-    let how = Publication { to: &to, signer: None, signing: &signing, tags: &tags };
+    let (tags, progress) = (["it".to_owned()], &Silent);
+    let how =
+        Publication { to: &to, signer: None, signing: &signing, tags: &tags, jobs: 1, progress };
     publish(&done.hardened, &done.stage, &how).expect("published");
     // Everything that the result names is there: it can be hardened from there.
     let pinned = format!("oci:{}@{}", to.folder().display(), done.hardened.digest());

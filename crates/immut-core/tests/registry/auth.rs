@@ -90,7 +90,7 @@ fn a_mount_asks_to_pull_from_the_other_repository() {
     let there = asks(BEARER);
     there.add_blob("base/image", b"layer");
     let registry = login(&there, PASSWORD).mounting_from(repository(&there, "base/image"));
-    assert!(registry.has(&blob(b"layer")).expect("an answer"));
+    assert!(registry.mount(&blob(b"layer")).expect("an answer").is_some());
     assert_eq!(there.count("GET", "scope=repository%3Abase%2Fimage%3Apull"), 1);
 }
 
@@ -98,10 +98,10 @@ fn a_mount_asks_to_pull_from_the_other_repository() {
 fn a_mount_that_is_refused_is_no_error() {
     let there = asks(BEARER);
     let registry = login(&there, PASSWORD).mounting_from(repository(&there, "secret/image"));
-    assert!(!registry.has(&blob(b"x")).expect("an answer"));
+    assert_eq!(registry.mount(&blob(b"x")).expect("an answer"), None);
     there.fail("GET", "secret%2Fimage", 1, Fault::Status(403, vec![]));
     let registry = login(&there, PASSWORD).mounting_from(repository(&there, "secret/image"));
-    assert!(!registry.has(&blob(b"x")).expect("an answer"));
+    assert_eq!(registry.mount(&blob(b"x")).expect("an answer"), None);
     put(&registry, b"x").expect("pushed");
 }
 

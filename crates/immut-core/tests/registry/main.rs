@@ -1,6 +1,7 @@
 //! The registry store against an in-process registry, a second client and the real program.
 
 mod auth;
+mod copy;
 mod downloads;
 mod faults;
 mod habits;

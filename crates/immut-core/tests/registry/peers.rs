@@ -104,7 +104,9 @@ fn docker_registry_keeps_what_we_push() {
 
     let second = Registry::connect(&there.repository("demo/app"), &quick()).expect("a client");
     assert!(!second.has(&layer).expect("an answer"));
-    let second = second.mounting_from(there.repository("demo/base"));
+    let base = there.repository("demo/base");
+    let second = second.mounting_from(base.clone());
+    assert_eq!(second.mount(&layer).expect("an answer"), Some(base));
     assert!(second.has(&layer).expect("mounted"));
     assert!(read_small(&second, &layer).expect("pulled") == large);
     let config = put(&second, b"{}").expect("pushed");

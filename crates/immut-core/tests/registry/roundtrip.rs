@@ -45,19 +45,21 @@ fn what_is_not_there_is_not_found() {
 fn a_blob_of_another_repository_is_mounted() {
     let there = testkit::Registry::start();
     there.add_blob("base/image", b"layer");
-    let registry = connect(&there, "demo/app").mounting_from(repository(&there, "base/image"));
-    assert!(registry.has(&blob(b"layer")).expect("an answer"));
+    let base = repository(&there, "base/image");
+    let registry = connect(&there, "demo/app").mounting_from(base.clone());
+    assert!(!registry.has(&blob(b"layer")).expect("an answer"));
+    assert_eq!(registry.mount(&blob(b"layer")).expect("an answer"), Some(base));
     assert_eq!(there.blobs("demo/app").len(), 1);
     assert_eq!(there.count("PATCH", ""), 0);
     assert_eq!(there.count("POST", "from=base%2Fimage"), 1);
 
     // The session that a refused mount opens is the one that is used.
-    assert!(!registry.has(&blob(b"other")).expect("an answer"));
+    assert_eq!(registry.mount(&blob(b"other")).expect("an answer"), None);
     put(&registry, b"other").expect("pushed");
     assert_eq!(there.count("POST", ""), 2);
 
     // Unless the registry has forgotten it.
-    assert!(!registry.has(&blob(b"third")).expect("an answer"));
+    assert_eq!(registry.mount(&blob(b"third")).expect("an answer"), None);
     there.fail("PATCH", "", 1, Fault::Status(404, vec![]));
     put(&registry, b"third").expect("pushed");
 }

@@ -117,7 +117,7 @@ impl Registry {
         Ok(Self { client, runtime, mounts: Vec::new(), sessions: Mutex::default() })
     }
 
-    /// Adds a repository from which [`Sink::has`] may mount blobs instead of asking for their bytes.
+    /// Adds a repository from which [`Sink::mount`] takes blobs.
     ///
     /// Blobs can be mounted within one registry only: a repository of another host is ignored.
     #[must_use]
@@ -146,19 +146,6 @@ impl Registry {
 
     fn not_found(&self, what: String) -> store::Error {
         store::Error::NotFound { what, place: self.client.repository.to_string() }
-    }
-
-    /// Whether one of the other repositories gave the blob.
-    fn mount(&self, digest: &Digest) -> Result<bool, store::Error> {
-        for from in &self.mounts {
-            let (client, digest, from) = (self.client.clone(), *digest, from.path.clone());
-            match self.run(async move { client.mount(&digest, &from).await })? {
-                Mount::Done => return Ok(true),
-                Mount::Session(session) => self.keep_session(digest, session)?,
-                Mount::Refused => {}
-            }
-        }
-        Ok(false)
     }
 
     /// Keeps a session for [`Sink::put`]; an older one is given back.
@@ -229,7 +216,20 @@ impl Sink for Registry {
         let (client, digest) = (self.client.clone(), blob.digest);
         let step = format!("look for blob {digest}");
         let there = async move { client.has(&step, client.blob_url(&digest)).await };
-        Ok(self.run(there)? || self.mount(&blob.digest)?)
+        self.run(there)
+    }
+
+    fn mount(&self, blob: &Descriptor) -> Result<Option<Repository>, store::Error> {
+        for repository in &self.mounts {
+            let (client, digest) = (self.client.clone(), blob.digest);
+            let from = repository.path.clone();
+            match self.run(async move { client.mount(&digest, &from).await })? {
+                Mount::Done => return Ok(Some(repository.clone())),
+                Mount::Session(session) => self.keep_session(digest, session)?,
+                Mount::Refused => {}
+            }
+        }
+        Ok(None)
     }
 
     fn put(&self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), store::Error> {
