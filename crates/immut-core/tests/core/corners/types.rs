@@ -115,3 +115,10 @@ fn hardlinks_of_hardlinks() {
 fn a_hardlink_to_a_link_is_a_link() {
     holds(&[Peer::Tar], |l| l.symlink("/l", "target").hardlink("/h", "/l"));
 }
+
+#[test]
+fn a_hardlink_to_itself_changes_nothing() {
+    holds_as_a_tree(&[Peer::Tar], |l| {
+        l.file("/f", 0o755, "x").hardlink_as("/f", "/f", 0o755).hardlink_as("/g", "/f", 0o755)
+    });
+}
