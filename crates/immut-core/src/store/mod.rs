@@ -32,6 +32,7 @@ pub use verify::Verified;
 
 use crate::image::{self, Descriptor, Platform, RawManifest};
 use crate::name::{Digest, Location, Reference, Repository};
+use crate::path::lossy;
 
 /// Where images are read from.
 pub trait Source: Send + Sync {
@@ -284,7 +285,8 @@ pub fn resolve(source: &dyn Source, reference: &Reference) -> Result<Digest, Err
 fn listed(place: &str, images: &[Listed]) -> String {
     let mut lines = String::new();
     for image in images.iter().take(MOST_LISTED) {
-        let name = image.name.as_ref().map(|name| format!(":{name}")).unwrap_or_default();
+        let name = image.name.as_ref().map(|name| format!(":{}", lossy(name.as_bytes())));
+        let name = name.unwrap_or_default();
         let _ = write!(lines, "\n  {place}{name}@{}", image.digest);
     }
     if images.len() > MOST_LISTED {

@@ -226,6 +226,8 @@ fn archives_made_to_deceive_are_refused() {
     let same = |l| l;
     with(&line("nothing.json", &["layer.tar"]), same).is_refused(&["nothing.json", "not in it"]);
     with(&line("config.json", &["nothing.tar"]), same).is_refused(&["nothing.tar", "not in it"]);
+    with(&line("", &["layer.tar"]), same).is_refused(&["has no config"]);
+    with(&line("\u{1b}[2J", &["layer.tar"]), same).is_refused(&["\\x1b[2J, which is not in it"]);
     with(&line("config.json", &[]), same).is_refused(&["0 layers", "lists 1"]);
     with(&line("../config.json", &["layer.tar"]), same).is_refused(&["../config.json"]);
     with(&line("layer.tar", &["layer.tar"]), same).is_refused(&["layer.tar"]);

@@ -61,6 +61,21 @@ fn a_new_layout_is_there_when_it_is_complete() {
     }
 }
 
+/// A run that was killed leaves partial blobs in a stage; the next one that writes there removes them.
+#[test]
+fn a_stage_is_swept_when_nobody_else_writes_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stage = folder.path().join("stage");
+    let partial = stage.join("blobs/sha256/.partial-x");
+    let first = Layout::create(&stage).expect("a stage");
+    fs::write(&partial, "half").expect("written");
+    let second = Layout::create(&stage).expect("a stage");
+    assert!(partial.exists(), "it may be the first one's");
+    drop((first, second));
+    drop(Layout::create(&stage).expect("a stage"));
+    assert!(!partial.exists());
+}
+
 #[test]
 fn what_is_given_up_leaves_everything_as_it_was() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -243,7 +243,7 @@ fn sessions_that_nobody_used_are_given_back() {
     let there = testkit::Registry::start();
     let registry = connect(&there, "demo/app").mounting_from(repository(&there, "base/image"));
     for number in 0..2u8 {
-        assert!(!registry.has(&blob(&[number])).expect("an answer"));
+        assert_eq!(registry.mount(&blob(&[number])).expect("an answer"), None);
     }
     drop(registry);
     assert_eq!((there.count("POST", ""), there.count("DELETE", "/uploads/")), (2, 2));
@@ -256,7 +256,7 @@ fn a_mount_without_a_session_is_no_session() {
         there.fail("POST", "mount=", 1, Fault::Status(answer, vec![]));
         let registry = connect(&there, "demo/app").mounting_from(repository(&there, "base/image"));
         let content = answer.to_string();
-        assert!(!registry.has(&blob(content.as_bytes())).expect("an answer"));
+        assert_eq!(registry.mount(&blob(content.as_bytes())).expect("an answer"), None);
         put(&registry, content.as_bytes()).expect("pushed");
     }
     assert_eq!(there.count("POST", ""), 8);

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::packed::{Packed, Piece};
 use crate::image::{Compression, Descriptor, Family, RawManifest, media_type};
 use crate::name::{Digest, Location, Reference};
-use crate::path::RootPath;
+use crate::path::{RootPath, lossy};
 use crate::store::Error;
 
 /// The images of an archive that docker saved, with manifests made for them: it has none.
@@ -57,21 +57,24 @@ impl Saved {
     }
 
     fn add(&mut self, packed: &Packed, line: Line) -> Result<(), Error> {
+        let what = lossy(line.config.as_bytes());
+        if what.is_empty() {
+            return Err(packed.broken("an image in its manifest.json has no config"));
+        }
         let config = packed.document(&line.config)?;
         let config = config.ok_or_else(|| lacks(packed, &line.config))?;
         let blob = Descriptor::of(media_type::OCI_CONFIG, &config);
         let listed = piece(packed, &line.config)?;
         self.blobs.insert(blob.digest, listed);
         let json: Value = serde_json::from_slice(&config)
-            .map_err(|error| packed.broken(format!("its {}: {error}", line.config)))?;
+            .map_err(|error| packed.broken(format!("its {what}: {error}")))?;
         let diff_ids = Vec::<Digest>::deserialize(&json["rootfs"]["diff_ids"])
-            .map_err(|error| packed.broken(format!("the diff_ids of {}: {error}", line.config)))?;
+            .map_err(|error| packed.broken(format!("the diff_ids of {what}: {error}")))?;
         let names = line.layers.unwrap_or_default();
         if names.len() != diff_ids.len() {
             let (layers, listed) = (names.len(), diff_ids.len());
             return Err(packed.broken(format!(
-                "its manifest.json has {layers} layers and {} lists {listed}",
-                line.config
+                "its manifest.json has {layers} layers and {what} lists {listed}"
             )));
         }
         let mut layers = Vec::new();
@@ -127,6 +130,7 @@ fn piece(packed: &Packed, name: &str) -> Result<Piece, Error> {
 }
 
 fn lacks(packed: &Packed, name: &str) -> Error {
+    let name = lossy(name.as_bytes());
     packed.broken(format!("its manifest.json names {name}, which is not in it"))
 }
 
@@ -136,6 +140,7 @@ fn compression(packed: &Packed, piece: Piece, name: &str) -> Result<Compression,
     io::Read::read_to_end(&mut packed.section(start)?, &mut head)
         .map_err(|error| packed.broken(error.to_string()))?;
     Compression::of_magic(&head).ok_or_else(|| {
+        let name = lossy(name.as_bytes());
         packed.broken(format!("{name} is compressed in another way than gzip or zstd"))
     })
 }
