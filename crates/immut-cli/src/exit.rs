@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use immut_core::name::Location;
 use immut_core::{inventory, store, store::registry, trust};
 
 /// How the process ends; the numbers are a promise to scripts.
@@ -88,12 +89,13 @@ fn of_store(error: &store::Error) -> Code {
         store::Error::Registry(registry::Error::Setup { .. } | registry::Error::Credentials(_)) => {
             Code::Usage
         }
-        store::Error::Registry(_) => Code::Network,
-        store::Error::NotFound { place, .. } if !is_local(place) => Code::Network,
+        store::Error::Registry(_) | store::Error::NotFound { place: Location::Registry(_), .. } => {
+            Code::Network
+        }
         // That it is no layout is the caller's mistake; that its documents are broken is not.
-        store::Error::Layout { path, .. } if path.ends_with("index.json") => Code::Input,
         store::Error::NotFound { .. }
-        | store::Error::Layout { .. }
+        | store::Error::NoSuchName { .. }
+        | store::Error::NoLayout { .. }
         | store::Error::Several { .. }
         | store::Error::Unfit { .. } => Code::Usage,
         store::Error::Io { .. } => Code::Local,
@@ -102,18 +104,13 @@ fn of_store(error: &store::Error) -> Code {
     }
 }
 
-/// Whether the place of something that was not found is a layout or an archive, not a registry.
-fn is_local(place: &str) -> bool {
-    ["oci:", "oci-archive:", "docker-archive:"].iter().any(|scheme| place.starts_with(scheme))
-}
-
 fn of_index(error: &inventory::Error) -> Code {
     match error {
         // The image is there and a part of it is not.
-        inventory::Error::Store(store::Error::NotFound { place, .. }) if is_local(place) => {
-            Code::Input
-        }
-        inventory::Error::Store(error) => of_store(error),
+        inventory::Error::Store(error) => match of_store(error) {
+            Code::Usage => Code::Input,
+            code => code,
+        },
         inventory::Error::Read { source, .. } => of_io(source),
         _ => Code::Input,
     }

@@ -112,9 +112,8 @@ impl<'a> Assembling<'a> {
         let reason = if self.same.contains(about) {
             match copy(digest, self.source, self.stage) {
                 Ok(_) => return Ok(true),
-                Err(
-                    store::Error::NotFound { place, .. } | store::Error::Incomplete { place, .. },
-                ) => {
+                Err(store::Error::NotFound { .. } | store::Error::Incomplete { .. }) => {
+                    let place = self.source.location();
                     format!("is {what} about {about}, but it is not in {place} (a partial copy)")
                 }
                 Err(error) => return Err(error.into()),

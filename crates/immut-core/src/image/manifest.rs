@@ -46,6 +46,15 @@ impl RawManifest {
         Descriptor::of(self.media_type.clone(), &self.bytes)
     }
 
+    /// A manifest whose media type is its own word, else that of whoever listed it, else that of an
+    /// OCI manifest (OCI 1.0 allowed documents without the field).
+    pub fn listed(bytes: Vec<u8>, listed: Option<String>) -> Self {
+        let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let own = json["mediaType"].as_str().map(str::to_owned);
+        let media_type = own.or(listed).unwrap_or_else(|| media_type::OCI_MANIFEST.to_owned());
+        Self { media_type, bytes }
+    }
+
     /// A manifest from JSON, with the media type that its own field names.
     pub fn from_json(value: &Value) -> Self {
         let media_type = value["mediaType"].as_str().unwrap_or(media_type::OCI_MANIFEST).to_owned();

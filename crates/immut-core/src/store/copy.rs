@@ -306,8 +306,11 @@ impl Transfer<'_> {
                 }
                 None => true,
             },
-            Err(Error::NotFound { .. }) => false,
-            Err(error) => return Err(error),
+            Err(error) => match error.root() {
+                // What is broken there is written again.
+                Error::NotFound { .. } | Error::Corrupt { .. } => false,
+                _ => return Err(error),
+            },
         };
         if there { Ok(()) } else { self.to.put_manifest(raw) }
     }
@@ -331,7 +334,7 @@ fn incomplete(
     by: &Digest,
 ) -> Error {
     let Error::NotFound { .. } = error else { return error };
-    let (place, platform) = (from.location().to_string(), platform.cloned().map(Box::new));
+    let (place, platform) = (Box::new(from.location()), platform.cloned().map(Box::new));
     Error::Incomplete { place, platform, what, by: *by }
 }
 

@@ -87,7 +87,9 @@ pub(super) fn unlisted(blobs: &Path, image: &Digest) -> io::Result<Vec<Descripto
         let entry = entry?;
         let named = entry.file_name().to_str().map(|name| format!("sha256:{name}"));
         let named = named.and_then(|name| name.parse::<Digest>().ok());
-        if named.is_some() && entry.metadata()?.len() <= MAX_REFERRER {
+        let file = fs::metadata(entry.path());
+        let small = file.is_ok_and(|file| file.is_file() && file.len() <= MAX_REFERRER);
+        if named.is_some() && small {
             found.extend(referrer(&entry.path(), image)?);
         }
     }
@@ -98,7 +100,8 @@ pub(super) fn unlisted(blobs: &Path, image: &Digest) -> io::Result<Vec<Descripto
 fn referrer(path: &Path, image: &Digest) -> io::Result<Option<Descriptor>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_REFERRER).read_to_end(&mut bytes)?;
-    Ok(referrers::about(&bytes, image))
+    let about = referrers::about(&bytes).filter(|(subject, _)| subject == image);
+    Ok(about.map(|(_, referrer)| referrer))
 }
 
 /// The image that a line is about; none if it is an image itself.

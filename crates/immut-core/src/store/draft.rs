@@ -1,11 +1,12 @@
 //! A layout as a destination: it is as it was until everything is there.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{
-    Error, Layout, Listed, Sink, Source, Unfinished, cosign, fallback_tag, io_error, referrers,
+    BLOBS, Error, Layout, Listed, Sink, Source, Unfinished, cosign, fallback_tag, io_error,
+    parent_of, referrers,
 };
 use crate::image::{Descriptor, RawManifest};
 use crate::name::{Digest, Location};
@@ -43,11 +44,11 @@ impl Draft {
     /// Begins a layout for `place`: a layout that is there, an empty folder, or nothing yet.
     pub fn new(place: &Path) -> Result<Self, Error> {
         if !Layout::fits(place) {
-            let reason = "the folder is not empty and no layout".to_owned();
-            return Err(Error::Layout { path: place.display().to_string(), reason });
+            let reason = "the folder is not empty";
+            return Err(Error::NoLayout { path: place.display().to_string(), reason });
         }
         let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let parent = if place.is_dir() { place } else { parent(place)? };
+        let parent = if place.is_dir() { place } else { parent_of(place)? };
         let unfinished = Unfinished::folder(parent, &name, 0o755);
         let unfinished = unfinished.map_err(io_error("write to", parent))?;
         let new = Layout::create(unfinished.path())?;
@@ -73,7 +74,7 @@ impl Draft {
     }
 
     fn move_blobs(&self, to: &Layout) -> Result<(), Error> {
-        let folder = self.new.folder().join("blobs/sha256");
+        let folder = self.new.folder().join(BLOBS);
         for entry in fs::read_dir(&folder).map_err(io_error("read", &folder))? {
             let entry = entry.map_err(io_error("read", &folder))?;
             let digest = format!("sha256:{}", entry.file_name().to_string_lossy()).parse();
@@ -133,12 +134,9 @@ impl Source for Draft {
 
 impl Sink for Draft {
     fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
-        for layout in self.both() {
-            if layout.has(blob)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        // What is there already is read once: a broken blob of the right size would go for a good one.
+        let holds = |old: &Layout| old.has(blob).is_ok_and(|there| there) && is_whole(old, blob);
+        Ok(self.new.has(blob)? || self.old.as_ref().is_some_and(holds))
     }
 
     fn put(&self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), Error> {
@@ -163,12 +161,9 @@ impl Sink for Draft {
     }
 }
 
-/// The folder that a new one is made in; made as well if it is not there.
-fn parent(place: &Path) -> Result<&Path, Error> {
-    let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(parent).map_err(io_error("create", parent))?;
-    Ok(parent)
+/// Whether a blob can be read to its end, and is what its digest says.
+fn is_whole(layout: &Layout, blob: &Descriptor) -> bool {
+    layout.open(blob).is_ok_and(|mut content| io::copy(&mut content, &mut io::sink()).is_ok())
 }
 
 /// Whether a name stands for the list of a manifest's referrers.

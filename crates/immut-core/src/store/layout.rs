@@ -8,9 +8,10 @@ use tempfile::NamedTempFile;
 
 use super::listing::Listing;
 use super::{
-    Error, Listed, MAX_DOCUMENT, Sink, Source, Verified, cosign, fallback_tag, io_error, unfinished,
+    BLOBS, Error, Listed, MAX_DOCUMENT, Sink, Source, Verified, cosign, fallback_tag, io_error,
+    pour, unfinished,
 };
-use crate::image::{Descriptor, RawManifest, media_type};
+use crate::image::{Descriptor, RawManifest};
 use crate::name::{Digest, Location};
 
 /// An OCI image layout (image specification 1.1, "Image Layout").
@@ -30,8 +31,14 @@ impl Layout {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let marker = folder.join(MARKER);
         if !marker.is_file() {
-            let reason = "it has no file oci-layout".to_owned();
-            return Err(Error::Layout { path: folder.display().to_string(), reason });
+            let reason = match fs::metadata(folder) {
+                Err(_) => "it is not there",
+                Ok(found) if found.is_file() => {
+                    "it is a file; an archive is named oci-archive:FILE"
+                }
+                Ok(_) => "it has no file oci-layout",
+            };
+            return Err(Error::NoLayout { path: folder.display().to_string(), reason });
         }
         Ok(Self { folder: folder.to_owned(), _writing: None })
     }
@@ -39,20 +46,18 @@ impl Layout {
     /// Opens a layout, or makes one where there is nothing or an empty folder.
     pub fn create(folder: &Path) -> Result<Self, Error> {
         if is_taken(folder) {
-            let reason = "the folder is not empty and no layout".to_owned();
-            return Err(Error::Layout { path: folder.display().to_string(), reason });
+            let reason = "the folder is not empty";
+            return Err(Error::NoLayout { path: folder.display().to_string(), reason });
         }
-        let blobs = folder.join("blobs/sha256");
+        let blobs = folder.join(BLOBS);
         fs::create_dir_all(&blobs).map_err(io_error("create", &blobs))?;
-        let writing = unfinished::enter(&blobs, PARTIAL);
+        let leftovers = [(blobs.as_path(), PARTIAL), (folder, REPLACING)];
+        let writing = unfinished::enter(&blobs, &leftovers);
         let layout = Self { folder: folder.to_owned(), _writing: writing };
         for (name, content) in
             [(INDEX, &Listing::empty().to_bytes()[..]), (MARKER, super::LAYOUT_VERSION)]
         {
-            let path = folder.join(name);
-            if !path.is_file() {
-                layout.replace(&path, content)?;
-            }
+            layout.write(&folder.join(name), content, Written::IfAbsent)?;
         }
         Ok(layout)
     }
@@ -64,7 +69,7 @@ impl Layout {
 
     /// A file for content whose digest is not known yet; see [`Layout::keep`].
     pub fn scratch(&self) -> Result<NamedTempFile, Error> {
-        let folder = self.folder.join("blobs/sha256");
+        let folder = self.folder.join(BLOBS);
         fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         tempfile::Builder::new()
             .prefix(PARTIAL)
@@ -102,11 +107,11 @@ impl Layout {
     }
 
     fn not_found(&self, digest: &Digest) -> Error {
-        Error::NotFound { what: digest.to_string(), place: self.location().to_string() }
+        Error::NotFound { what: digest.to_string(), place: self.location() }
     }
 
     pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("blobs/sha256").join(digest.hex())
+        self.folder.join(BLOBS).join(digest.hex())
     }
 
     /// A file of this layout. Links are followed as long as they stay inside: what is published as a
@@ -138,25 +143,31 @@ impl Layout {
         change: impl FnOnce(&mut Listing) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let marker = self.folder.join(MARKER);
-        let lock = File::open(&marker).map_err(io_error("read", &marker))?;
-        // Where the file system has no locks, there is one writer less to wait for.
-        lock.lock().ok();
+        let _lock = unfinished::lock(&marker).map_err(io_error("lock", &marker))?;
         let mut listing = self.listing()?;
         if !change(&mut listing)? {
             return Ok(());
         }
-        self.replace(&self.folder.join(INDEX), &listing.to_bytes())
+        self.write(&self.folder.join(INDEX), &listing.to_bytes(), Written::Anyway)
     }
 
-    /// Replaces a small file by rename.
-    fn replace(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
+    /// Writes a small file as a whole.
+    fn write(&self, path: &Path, content: &[u8], written: Written) -> Result<(), Error> {
         let failed = || io_error("write", path);
-        let mut file = NamedTempFile::new_in(&self.folder).map_err(failed())?;
+        let mut file = tempfile::Builder::new();
+        let mut file = file.prefix(REPLACING).tempfile_in(&self.folder).map_err(failed())?;
         file.write_all(content).map_err(failed())?;
         file.as_file().sync_data().map_err(failed())?;
         readable(file.as_file()).map_err(failed())?;
-        file.persist(path).map_err(|error| failed()(error.error))?;
-        Ok(())
+        // Two processes may make the same layout: the file that others lock must stay the same one.
+        let done = match written {
+            Written::IfAbsent => file.persist_noclobber(path),
+            Written::Anyway => file.persist(path),
+        };
+        match done {
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done.map(drop).map_err(|error| failed()(error.error)),
+        }
     }
 
     /// The referrers that `cosign save` wrote: it lists them nowhere.
@@ -164,7 +175,7 @@ impl Layout {
         if !cosign::is_marked(self.listing()?.lines(), digest) {
             return Ok(Vec::new());
         }
-        let folder = self.folder.join("blobs/sha256");
+        let folder = self.folder.join(BLOBS);
         cosign::unlisted(&folder, digest).map_err(io_error("read", &folder))
     }
 
@@ -203,11 +214,11 @@ impl Source for Layout {
         let size = found.len();
         let blob = Descriptor { media_type: String::new(), digest: *digest, size };
         let bytes = super::read_small(self, &blob)?;
-        let media_type = match super::referrers::media_type(&bytes) {
-            Some(own) => own,
-            None => self.listing()?.media_type(digest).unwrap_or(media_type::OCI_MANIFEST.into()),
-        };
-        Ok(RawManifest { media_type, bytes })
+        // Its own word makes the list unnecessary, which may be long.
+        match super::referrers::media_type(&bytes) {
+            Some(media_type) => Ok(RawManifest { media_type, bytes }),
+            None => Ok(RawManifest::listed(bytes, self.listing()?.media_type(digest))),
+        }
     }
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
@@ -242,7 +253,10 @@ impl Sink for Layout {
         let mut scratch = self.scratch()?;
         let path = self.blob_path(&blob.digest);
         let mut content = Verified::new(content, blob, "the content to be written");
-        copy_content(&mut content, scratch.as_file_mut(), blob, &path)?;
+        let unread = |source| Error::Read { what: blob.digest.to_string(), source };
+        pour(&mut content, unread, |piece| {
+            scratch.as_file_mut().write_all(piece).map_err(io_error("write", &path))
+        })?;
         self.keep(scratch, &blob.digest)
     }
 
@@ -265,25 +279,6 @@ impl Sink for Layout {
     }
 }
 
-/// Copies verified content; an error of the reader and one of the disk are told apart.
-fn copy_content(
-    from: &mut dyn Read,
-    to: &mut File,
-    blob: &Descriptor,
-    path: &Path,
-) -> Result<(), Error> {
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let count = from
-            .read(&mut buffer)
-            .map_err(|source| Error::Read { what: blob.digest.to_string(), source })?;
-        if count == 0 {
-            return Ok(());
-        }
-        to.write_all(&buffer[..count]).map_err(io_error("write", path))?;
-    }
-}
-
 fn read_limited(file: File, path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(io_error("read", path))?;
@@ -296,8 +291,9 @@ fn read_limited(file: File, path: &Path) -> Result<Vec<u8>, Error> {
 
 /// Whether a folder holds anything that is no part of a layout, finished or not.
 fn is_taken(folder: &Path) -> bool {
-    let ours =
-        |name: &str| [MARKER, INDEX, BLOBS].contains(&name) || name.starts_with(unfinished::PREFIX);
+    let ours = |name: &str| {
+        [MARKER, INDEX, "blobs"].contains(&name) || name.starts_with(unfinished::PREFIX)
+    };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     !folder.join(MARKER).is_file()
         && entries.into_iter().any(|entry| !entry.file_name().to_str().is_some_and(ours))
@@ -308,8 +304,16 @@ fn readable(file: &File) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy)]
+enum Written {
+    IfAbsent,
+    Anyway,
+}
+
 const MARKER: &str = "oci-layout";
 const INDEX: &str = "index.json";
-const BLOBS: &str = "blobs";
+/// How files begin that will replace a document.
+const REPLACING: &str = ".immut-json-";
 /// How files begin that will be blobs when they are complete.
 const PARTIAL: &str = ".partial-";

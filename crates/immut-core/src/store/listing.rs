@@ -56,11 +56,29 @@ impl Listing {
     pub(super) fn images(&self) -> Vec<Listed> {
         let images = self.lines().iter().filter_map(|line| {
             let name = line["annotations"][REF_NAME].as_str();
-            let image = cosign::subject(name).is_none() && !cosign::is_signature(line);
             let digest = line["digest"].as_str()?.parse().ok()?;
-            image.then(|| Listed { name: name.map(str::to_owned), digest })
+            is_image(line).then(|| Listed { name: name.map(str::to_owned), digest })
         });
         images.collect()
+    }
+
+    /// Two lists: the images, and what is about them.
+    pub(super) fn split(&self) -> [Self; 2] {
+        let mut both = [self.0.clone(), self.0.clone()];
+        for (list, wants_image) in both.iter_mut().zip([true, false]) {
+            if let Some(lines) = list["manifests"].as_array_mut() {
+                lines.retain(|line| is_image(line) == wants_image);
+            }
+        }
+        both.map(Self)
+    }
+
+    /// This list with the lines of another one that are about images.
+    pub(super) fn with_companions_of(mut self, other: &Self) -> Self {
+        if let Some(lines) = self.0["manifests"].as_array_mut() {
+            lines.extend(other.lines().iter().filter(|line| !is_image(line)).cloned());
+        }
+        self
     }
 
     /// What a name means: its last line, or what `cosign save` wrote for a signature's tag.
@@ -78,13 +96,19 @@ impl Listing {
 
     /// Puts a line in; one with the same name is replaced. False if nothing had to change.
     pub(super) fn put(&mut self, manifest: &Descriptor, name: Option<&str>) -> bool {
-        let mut line = json!(manifest);
-        if let Some(name) = name {
-            line["annotations"] = json!({ REF_NAME: name });
-        }
         let before = self.0.clone();
         let Some(lines) = self.0["manifests"].as_array_mut() else { return false };
-        let same = |old: &Value| old["digest"] == line["digest"];
+        let digest = json!(manifest.digest);
+        let same = |old: &Value| old["digest"] == digest;
+        // What a line without a name says of the platform, say, stays when it gets one.
+        let unnamed = |old: &&Value| same(old) && old["annotations"][REF_NAME].is_null();
+        let mut line = lines.iter().find(unnamed).cloned().unwrap_or_else(|| json!(manifest));
+        if let Some(name) = name {
+            if !line["annotations"].is_object() {
+                line["annotations"] = json!({});
+            }
+            line["annotations"][REF_NAME] = json!(name);
+        }
         match name {
             Some(name) => lines.retain(|old| {
                 let unnamed = old["annotations"][REF_NAME].is_null();
@@ -97,4 +121,10 @@ impl Listing {
         cosign::arrange(lines, &cosign::subject(name).unwrap_or(manifest.digest));
         self.0 != before
     }
+}
+
+/// Whether a line is not about another one.
+fn is_image(line: &Value) -> bool {
+    let name = line["annotations"][REF_NAME].as_str();
+    cosign::subject(name).is_none() && !cosign::is_signature(line)
 }

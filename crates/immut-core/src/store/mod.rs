@@ -110,7 +110,17 @@ pub enum Error {
         /// What was asked for.
         what: String,
         /// Where.
-        place: String,
+        place: Location,
+    },
+    /// A layout or an archive has no image of that name.
+    #[error("no image named {name} is in {place}{}", there(place, images))]
+    NoSuchName {
+        /// What was asked for.
+        name: String,
+        /// Where.
+        place: Location,
+        /// What is there.
+        images: Vec<Listed>,
     },
     /// The store handed out other bytes than it was asked for.
     #[error("{place} gave wrong content for {digest}: {reason}")]
@@ -122,10 +132,18 @@ pub enum Error {
         /// How it differs.
         reason: String,
     },
-    /// The folder is no layout, or its documents are broken.
-    #[error("{path} is not usable as an OCI layout: {reason}")]
+    /// The folder is no layout, and cannot become one.
+    #[error("{path} is no OCI layout: {reason}")]
+    NoLayout {
+        /// The folder.
+        path: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A file of a layout is broken, or made to deceive.
+    #[error("{path} is not usable as a part of an OCI layout: {reason}")]
     Layout {
-        /// The folder or file.
+        /// The file.
         path: String,
         /// What is wrong with it.
         reason: String,
@@ -142,7 +160,7 @@ pub enum Error {
     #[error("{place} has {} images, so name one of them{}", images.len(), listed(place, images))]
     Several {
         /// Where.
-        place: String,
+        place: Location,
         /// What is there.
         images: Vec<Listed>,
     },
@@ -185,7 +203,7 @@ pub enum Error {
     )]
     Incomplete {
         /// Where.
-        place: String,
+        place: Box<Location>,
         /// The platform of an index that is not whole.
         platform: Option<Box<Platform>>,
         /// What is missing, with its digest.
@@ -257,32 +275,31 @@ pub fn resolve(source: &dyn Source, reference: &Reference) -> Result<Digest, Err
     if let Some(found) = source.tagged(tag)? {
         return Ok(source.known_as(&found));
     }
-    let images = source.images()?;
-    let place = source.location().to_string();
-    match images.as_slice() {
-        [] => {
-            let empty = if repository(&source.location()).is_none() {
-                ", which lists no images"
-            } else {
-                ""
-            };
-            Err(Error::NotFound { what: format!("tag {tag}"), place: format!("{place}{empty}") })
-        }
-        [first, others @ ..] if reference.tag.is_none() => {
+    let (images, place) = (source.images()?, source.location());
+    match (images.as_slice(), &reference.tag) {
+        ([first, others @ ..], None) => {
             if others.iter().all(|other| other.digest == first.digest) {
                 return Ok(first.digest);
             }
             Err(Error::Several { place, images })
         }
-        _ => {
-            let place = format!("{place}, which has{}", listed(&place, &images));
-            Err(Error::NotFound { what: format!("an image named {tag}"), place })
+        _ if repository(&place).is_some() => {
+            Err(Error::NotFound { what: format!("tag {tag}"), place })
         }
+        _ => Err(Error::NoSuchName { name: tag.to_owned(), place, images }),
+    }
+}
+
+/// What a layout or an archive has instead of the name that was asked for.
+fn there(place: &Location, images: &[Listed]) -> String {
+    match images {
+        [] => ", which lists no images".to_owned(),
+        images => format!(", which has{}", listed(place, images)),
     }
 }
 
 /// The images that are there, as they can be named, each on a line.
-fn listed(place: &str, images: &[Listed]) -> String {
+fn listed(place: &Location, images: &[Listed]) -> String {
     let mut lines = String::new();
     for image in images.iter().take(MOST_LISTED) {
         let name = image.name.as_ref().map(|name| format!(":{}", lossy(name.as_bytes())));
@@ -341,6 +358,38 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Erro
     let path = path.display().to_string();
     move |source| Error::Io { action, path, source }
 }
+
+/// The folder in which a destination is begun that is not there yet; made if it is missing.
+fn parent_of(place: &Path) -> Result<&Path, Error> {
+    let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
+    std::fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+    Ok(parent)
+}
+
+/// Hands content on piece by piece and counts its bytes. An error of the reader becomes what
+/// `failed` makes of it; one of the receiver stays what it is.
+fn pour(
+    from: &mut dyn Read,
+    failed: impl FnOnce(io::Error) -> Error,
+    mut to: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<u64, Error> {
+    let (mut buffer, mut size) = (vec![0; 1 << 16], 0);
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(size),
+            Ok(count) => {
+                to(&buffer[..count])?;
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Where blobs lie in a layout (image specification 1.1, "Blobs").
+const BLOBS: &str = "blobs/sha256";
 
 /// What stands in the file `oci-layout` (image specification 1.1, "oci-layout file").
 const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;

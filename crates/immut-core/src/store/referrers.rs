@@ -13,15 +13,15 @@ pub(crate) fn subject(manifest: &RawManifest) -> Option<Digest> {
     json["subject"]["digest"].as_str()?.parse().ok()
 }
 
-/// The descriptor of a document that is a manifest about `subject`.
-pub(super) fn about(bytes: &[u8], subject: &Digest) -> Option<Descriptor> {
+/// The subject and the descriptor of a document that is a manifest about another one.
+pub(super) fn about(bytes: &[u8]) -> Option<(Digest, Descriptor)> {
     let json: Value = match bytes.first() {
         Some(b'{') => serde_json::from_slice(bytes).ok()?,
         _ => return None,
     };
     let kind = json["mediaType"].as_str().unwrap_or(media_type::OCI_MANIFEST);
-    let ours = json["subject"]["digest"] == subject.to_string();
-    ours.then(|| Descriptor::of(kind, bytes))
+    let subject = json["subject"]["digest"].as_str()?.parse().ok()?;
+    Some((subject, Descriptor::of(kind, bytes)))
 }
 
 /// Manifests of signatures have about a thousand bytes; where referrers are sought among all blobs,

@@ -6,7 +6,7 @@
 //! writing, so what is not locked belongs to nobody any more.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ pub(super) const PREFIX: &str = ".immut-";
 
 /// All that this process has not finished; none once it is ending.
 static ALL: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(Some(BTreeSet::new()));
+/// What gets its place at this moment.
+static CLAIMED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Removes everything that this process has not finished: drafts of layouts and archives, and
 /// stages. For a program that is about to end because of a signal: nothing can be begun afterwards.
@@ -33,13 +35,9 @@ static ALL: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(Some(BTreeSet::new()))
 pub fn discard_unfinished() {
     let paths = all().take().unwrap_or_default();
     // Other threads may still be writing there.
-    for _ in 0..ATTEMPTS {
-        let left = paths.iter().filter(|path| remove(path).is_err() || path.exists()).count();
-        if left == 0 {
-            return;
-        }
-        std::thread::sleep(PAUSE);
-    }
+    until(|| paths.iter().filter(|path| remove(path).is_err() || path.exists()).count() == 0);
+    // What gets its place is let finish: it is a matter of milliseconds.
+    until(|| claimed().is_empty());
 }
 
 /// A file or folder that is removed unless it gets its place, see [`Unfinished::place_at`].
@@ -74,9 +72,11 @@ impl Unfinished {
         name: &str,
         make: impl Fn(&Path) -> io::Result<File>,
     ) -> io::Result<Self> {
+        // A name may be as long as the file system allows, and ours is longer.
+        let name: String = name.chars().take(LONGEST_NAME).collect();
         let prefix = format!("{PREFIX}{name}-");
         // Held until ours is locked: nobody may take it for a leftover before.
-        let _entered = enter(parent, &prefix);
+        let _entered = enter(parent, &[(parent, &prefix)]);
         for number in 0.. {
             let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
             let mut all = all();
@@ -107,8 +107,13 @@ impl Unfinished {
     /// Takes it out of the reach of [`discard_unfinished`], for the moment in which it gets its place:
     /// what is half removed must not be placed. Fails when it is being removed already.
     pub fn claim(&self) -> io::Result<()> {
-        let was_there = all().as_mut().is_some_and(|all| all.remove(&self.path));
-        if was_there { Ok(()) } else { Err(ending()) }
+        let mut all = all();
+        let was_there = all.as_mut().is_some_and(|all| all.remove(&self.path));
+        if !was_there {
+            return Err(ending());
+        }
+        claimed().insert(self.path.clone());
+        Ok(())
     }
 
     /// Gives it its place: a file there is replaced, a folder there has to be empty. It has to be
@@ -125,27 +130,36 @@ impl Drop for Unfinished {
         if let Some(all) = all().as_mut() {
             all.remove(&self.path);
         }
+        claimed().remove(&self.path);
     }
 }
 
-/// Enters a folder to write in it: while the file that is given back lives, others leave alone what
-/// begins with `prefix` there. What nobody is writing any more is removed first.
+/// Enters a folder to write in it: while the file that is given back lives, nobody else sweeps there.
+/// If nobody else is in it, leftovers go first: what begins so in these folders and is not locked.
 ///
 /// None where the file system has no locks; then nothing is removed either.
-pub(super) fn enter(folder: &Path, prefix: &str) -> Option<File> {
+pub(super) fn enter(folder: &Path, leftovers: &[(&Path, &str)]) -> Option<File> {
     let lock = File::open(folder).ok()?;
     if lock.try_lock().is_ok() {
-        sweep(folder, prefix);
+        for (folder, prefix) in leftovers {
+            sweep(folder, prefix);
+        }
         lock.unlock().ok()?;
     }
     lock.try_lock_shared().ok().map(|()| lock)
 }
 
-/// Removes what begins with `prefix` and is locked by nobody.
+/// Removes what begins with `prefix`, goes on as we name things, and is locked by nobody.
 fn sweep(folder: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
+        let ours =
+            entry.file_name().to_str().and_then(|name| name.strip_prefix(prefix)).is_some_and(
+                |rest| {
+                    rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                        && !rest.is_empty()
+                },
+            );
         let plain = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
         let path = entry.path();
         if ours && plain && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
@@ -162,6 +176,38 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// An exclusive lock on a file, for as long as what is given back lives; none where the file system
+/// has no locks. Whoever may read the file can hold it too, so the wait has an end.
+pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::open(path)?;
+    let began = std::time::Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::Error(_)) => return Ok(None),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LONGEST_LOCK => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other("another process has held its lock for a minute"));
+            }
+        }
+    }
+}
+
+fn until(done: impl Fn() -> bool) {
+    for _ in 0..ATTEMPTS {
+        if done() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn claimed() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn ending() -> io::Error {
     io::Error::new(io::ErrorKind::Interrupted, "the process is ending")
 }
@@ -170,7 +216,10 @@ fn all() -> MutexGuard<'static, Option<BTreeSet<PathBuf>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const ATTEMPTS: u32 = 50;
+const LONGEST_LOCK: std::time::Duration = std::time::Duration::from_mins(1);
+/// Letters of a name that are kept in the name of its draft.
+const LONGEST_NAME: usize = 40;
+const ATTEMPTS: u32 = 200;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 #[cfg(test)]

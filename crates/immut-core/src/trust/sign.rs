@@ -84,9 +84,6 @@ pub enum Outcome {
 /// twice is signing once. Signatures of others stay. After each write the store is read back:
 /// two writers can race for the same tag, and the loser writes again.
 ///
-/// An archive gets bundles only: the legacy format needs a second name in the archive, and podman
-/// loads none with two.
-///
 /// ```
 /// # use immut_testkit::Recipe;
 /// use immut_core::store::Layout;
@@ -107,11 +104,9 @@ pub fn sign(
     options: &Options,
 ) -> Result<Signed, Error> {
     let image = to.manifest(digest)?;
-    let in_archive = to.location().archive().is_some();
     let mut outcomes = Vec::new();
     for format in &options.formats {
         let outcome = match format {
-            Format::Legacy if in_archive => continue,
             Format::Bundle => sign_bundle(&image, to, signer, options)?,
             Format::Legacy => sign_legacy(digest, to, signer, options)?,
         };

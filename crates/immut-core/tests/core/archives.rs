@@ -243,6 +243,8 @@ fn archives_made_to_deceive_are_refused() {
     assert!(with(&linked, |l| l.hardlink("link", "layer.tar")).docker().is_ok());
     with(&line("config.json", &["layer.tar"]), |l| l.file("manifest.json", 0o644, "[]"))
         .is_refused(&["manifest.json twice"]);
+    with(&line("config.json", &["layer.tar"]), |l| l.file("config.json", 0o644, "{}"))
+        .is_refused(&["config.json twice"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use immut_core::name::{Digest, Location};
 use immut_core::store::{
     Archive, ArchiveDraft, Draft, Error, Layout, Sink, Source, Spool, copy, read_small,
 };
-use immut_testkit::recipe::{Built, IndexRecipe, Recipe};
+use immut_testkit::recipe::{Built, IndexRecipe, LayerRecipe, Recipe};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -82,7 +82,8 @@ fn what_is_given_up_leaves_everything_as_it_was() {
     let (from, built) = image(&folder, "a");
     let (_, other) = image(&folder, "there");
     let archive = folder.path().join("archive.tar");
-    fs::write(&archive, "old").expect("written");
+    let old = LayerRecipe::new().file("/old", 0o644, "old").into_tar();
+    fs::write(&archive, old).expect("written");
     let before = files(folder.path());
     for place in ["new", "there"] {
         let draft = Draft::new(&folder.path().join(place)).expect("a draft");
@@ -198,12 +199,89 @@ fn a_docker_archive_holds_images_only() {
     let error =
         copy(&index.digest.parse().expect("a digest"), &from, &draft).expect_err("an index");
     assert!(error.to_string().contains("--platform"), "{error}");
-    let image = from.images().expect("listed");
-    assert_eq!(image.len(), 1);
     for file in ["-", "index"] {
         let file = if file == "-" { file.into() } else { folder.path().join(file) };
         assert!(matches!(ArchiveDraft::new(&Location::OciArchive(file)), Err(Error::Unfit { .. })));
     }
+    // What is replaced has to be an archive.
+    let thesis = folder.path().join("thesis.txt");
+    fs::write(&thesis, "years").expect("written");
+    assert!(ArchiveDraft::new(&Location::OciArchive(thesis.clone())).is_err());
+    assert_eq!(fs::read(&thesis).expect("there"), b"years");
+}
+
+/// A blob of the right size with other bytes is not taken for the right one, and is mended.
+#[test]
+fn what_is_broken_in_a_layout_is_written_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    let place = folder.path().join("out");
+    for broken in [None, Some(0), Some(1), Some(2)] {
+        if let Some(number) = broken {
+            let (digest, bytes) = &built.blobs[number];
+            let path = place.join("blobs/sha256").join(digest.trim_start_matches("sha256:"));
+            fs::write(path, vec![0; bytes.len()]).expect("written");
+        }
+        let draft = Draft::new(&place).expect("a draft");
+        let manifest = copied(&built, &from, &draft);
+        draft.tag("v1", &manifest).expect("tagged");
+        draft.finish().expect("finished");
+        let there = Layout::open(&place).expect("a layout");
+        let digest = built.digest.parse().expect("a digest");
+        immut_core::audit(&digest, &there, &Options::default()).expect("whole");
+    }
+}
+
+/// A link stays and leads to the new archive; what is no file is left alone.
+#[test]
+fn an_archive_replaces_files_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    let (real, link) = (folder.path().join("real.tar"), folder.path().join("link.tar"));
+    fs::write(&real, "").expect("written");
+    symlink("real.tar", &link).expect("linked");
+    let draft = ArchiveDraft::new(&Location::OciArchive(link.clone())).expect("a draft");
+    copied(&built, &from, &draft);
+    draft.finish().expect("finished");
+    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    assert!(fs::metadata(&real).expect("there").len() > 0);
+    let device = folder.path().join("null");
+    symlink("/dev/null", &device).expect("linked");
+    assert!(ArchiveDraft::new(&Location::DockerArchive(device)).is_err());
+}
+
+/// Folders that only look like leftovers are not ours to remove.
+#[test]
+fn a_folder_with_a_name_like_a_draft_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    let like = folder.path().join(".immut-out-my_backup");
+    fs::create_dir(&like).expect("made");
+    let draft = Draft::new(&folder.path().join("out")).expect("a draft");
+    copied(&built, &from, &draft);
+    draft.finish().expect("finished");
+    assert!(like.is_dir());
+}
+
+/// Signatures of cosign 2 have a name of their own, which podman must not see.
+#[test]
+fn names_of_signatures_are_beside_the_index_of_an_archive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, built) = image(&folder, "a");
+    let place = Location::OciArchive(folder.path().join("file.tar"));
+    let draft = ArchiveDraft::new(&place).expect("a draft");
+    let manifest = copied(&built, &from, &draft);
+    draft.tag("v1", &manifest).expect("tagged");
+    let name = format!("{}.sig", built.digest.replace(':', "-"));
+    draft.tag(&name, &manifest).expect("tagged");
+    draft.finish().expect("finished");
+    let archive = Archive::open(&place, &Spool::default()).expect("an archive");
+    assert_eq!(archive.tagged(&name).expect("read"), Some(manifest));
+    assert_eq!(archive.images().expect("listed").len(), 1);
+    let members =
+        immut_testkit::model::read_tar(&fs::read(place.archive().expect("a file")).expect("read"));
+    let index = members.iter().find(|member| member.path == "index.json").expect("an index");
+    assert!(!format!("{:?}", index.item).contains("sha256-"), "{:?}", index.item);
 }
 
 #[test]

@@ -10,13 +10,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 
 use super::packed::{Piece, Section};
-use super::{known_by_config, referrers};
+use super::{COMPANIONS, known_by_config};
 use crate::archive::padding;
-use crate::image::{Descriptor, Image, RawManifest, media_type};
+use crate::image::{Descriptor, Image, RawManifest};
 use crate::name::{Digest, Location};
 use crate::store::listing::Listing;
 use crate::store::unfinished::Unfinished;
-use crate::store::{Error, LAYOUT_VERSION, Listed, Sink, Source, Verified, io_error, read_small};
+use crate::store::{
+    BLOBS, Error, LAYOUT_VERSION, Listed, Sink, Source, Verified, io_error, parent_of, pour,
+    read_small,
+};
 
 /// What will be an archive when it is finished.
 ///
@@ -48,12 +51,22 @@ impl ArchiveDraft {
         if path == Path::new("-") {
             return Err(unfit("the standard output is for the digest; name a file"));
         }
-        if path.is_dir() {
-            return Err(unfit("it is a folder; a layout in a folder is named oci:DIR"));
+        // A link stays, what it leads to is replaced.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        match path.metadata() {
+            Ok(found) if found.is_dir() => {
+                return Err(unfit("it is a folder; a layout in a folder is named oci:DIR"));
+            }
+            Ok(found) if !found.is_file() => return Err(unfit("it is no plain file")),
+            _ => {}
+        }
+        if !may_be_replaced(path) {
+            return Err(unfit(
+                "there is a file that is no archive; choose another name or remove it",
+            ));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or_else(|| Path::new("."));
+        let parent = parent_of(path)?;
         let unfinished = Unfinished::file(parent, &name).map_err(io_error("write to", parent))?;
         let state =
             State { end: 0, blobs: BTreeMap::new(), listing: Listing::empty(), images: Vec::new() };
@@ -63,7 +76,7 @@ impl ArchiveDraft {
             unfinished,
             state: Mutex::new(state),
         };
-        for folder in ["blobs/", "blobs/sha256/"] {
+        for folder in ["blobs/", &format!("{BLOBS}/")] {
             draft.member(&mut draft.state(), folder, 0, &mut io::empty())?;
         }
         Ok(draft)
@@ -81,17 +94,13 @@ impl ArchiveDraft {
         let failed = || io_error("write", &self.path);
         file.write_all_at(&header(name, size), state.end).map_err(failed())?;
         let offset = state.end + BLOCK;
-        let (mut buffer, mut done) = (vec![0; 1 << 16], 0);
-        loop {
-            let count = content
-                .read(&mut buffer)
-                .map_err(|source| Error::Read { what: name.to_owned(), source })?;
-            if count == 0 {
-                break;
-            }
-            file.write_all_at(&buffer[..count], offset + done).map_err(failed())?;
-            done += count as u64;
-        }
+        let unread = |source| Error::Read { what: name.to_owned(), source };
+        let mut at = offset;
+        let done = pour(content, unread, |piece| {
+            file.write_all_at(piece, at).map_err(failed())?;
+            at += piece.len() as u64;
+            Ok(())
+        })?;
         let padding = vec![0; padding(done)];
         file.write_all_at(&padding, offset + done).map_err(failed())?;
         state.end = offset + done + padding.len() as u64;
@@ -104,7 +113,7 @@ impl ArchiveDraft {
             return Ok(());
         }
         let mut content = Verified::new(content, blob, "the content to be written");
-        let name = format!("blobs/sha256/{}", blob.digest.hex());
+        let name = format!("{BLOBS}/{}", blob.digest.hex());
         let piece = self.member(&mut state, &name, blob.size, &mut content)?;
         state.blobs.insert(blob.digest, piece);
         Ok(())
@@ -146,7 +155,7 @@ impl ArchiveDraft {
     }
 
     fn not_found(&self, digest: &Digest) -> Error {
-        Error::NotFound { what: digest.to_string(), place: self.place.to_string() }
+        Error::NotFound { what: digest.to_string(), place: self.place.clone() }
     }
 
     fn read(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
@@ -159,7 +168,7 @@ impl ArchiveDraft {
 impl State {
     /// The document `manifest.json`.
     fn images_document(&self) -> Result<Vec<u8>, Error> {
-        let path = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
+        let path = |digest: &Digest| format!("{BLOBS}/{}", digest.hex());
         let mut lines = Vec::new();
         for (raw, names) in &self.images {
             let Image::Manifest(manifest) = Image::parse(raw.clone())? else { continue };
@@ -193,10 +202,7 @@ impl Source for ArchiveDraft {
     }
 
     fn manifest(&self, digest: &Digest) -> Result<RawManifest, Error> {
-        let bytes = self.read(digest)?;
-        let media_type =
-            referrers::media_type(&bytes).unwrap_or_else(|| media_type::OCI_MANIFEST.to_owned());
-        Ok(RawManifest { media_type, bytes })
+        Ok(RawManifest::listed(self.read(digest)?, None))
     }
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
@@ -210,7 +216,7 @@ impl Source for ArchiveDraft {
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
         let blobs = self.state().blobs.clone();
-        super::referrers_among(self, &blobs, digest)
+        super::referrers_of(digest, self, &super::subjects(self, &blobs)?)
     }
 }
 
@@ -257,7 +263,11 @@ impl Sink for ArchiveDraft {
         let documents = if self.is_docker() {
             vec![("manifest.json", state.images_document()?)]
         } else {
-            vec![("index.json", state.listing.to_bytes()), ("oci-layout", LAYOUT_VERSION.to_vec())]
+            let [images, companions] = state.listing.split();
+            let companions = Some(companions).filter(|list| !list.lines().is_empty());
+            let companions = companions.map(|list| (COMPANIONS, list.to_bytes()));
+            let all = [("index.json", images.to_bytes()), ("oci-layout", LAYOUT_VERSION.to_vec())];
+            all.into_iter().chain(companions).collect()
         };
         for (name, bytes) in documents {
             self.member(&mut state, name, bytes.len() as u64, &mut &bytes[..])?;
@@ -270,6 +280,13 @@ impl Sink for ArchiveDraft {
         self.unfinished.claim().map_err(failed())?;
         self.unfinished.place_at(&self.path).map_err(io_error("rename to", &self.path))
     }
+}
+
+/// Whether what is at a place is nothing, an empty file, or a tar archive.
+fn may_be_replaced(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
+    read.is_err() || head.is_empty() || head.get(257..262) == Some(b"ustar")
 }
 
 /// A header as GNU tar writes it, the same for the same content.

@@ -4,16 +4,17 @@ mod draft;
 mod packed;
 mod saved;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
+use std::sync::OnceLock;
 
 pub use draft::ArchiveDraft;
 pub use packed::Spool;
 
 use super::listing::Listing;
 use super::referrers::MAX_REFERRER;
-use super::{Error, Listed, Source, Verified, fallback_tag, read_small, referrers};
-use crate::image::{Descriptor, RawManifest, media_type};
+use super::{BLOBS, Error, Listed, Source, Verified, fallback_tag, read_small, referrers};
+use crate::image::{Descriptor, RawManifest};
 use crate::name::{Digest, Location};
 use packed::{Packed, Piece};
 use saved::Saved;
@@ -46,6 +47,8 @@ pub struct Archive {
     packed: Packed,
     blobs: BTreeMap<Digest, Piece>,
     images: Images,
+    /// The manifests among the blobs that are about others, by their subject; found when first asked.
+    subjects: OnceLock<Subjects>,
 }
 
 #[derive(Debug)]
@@ -69,7 +72,8 @@ impl Archive {
         } else {
             (Images::Named(listing(&packed)?), blobs(&packed))
         };
-        Ok(Self { place: place.clone(), packed, blobs, images })
+        let subjects = OnceLock::new();
+        Ok(Self { place: place.clone(), packed, blobs, images, subjects })
     }
 
     fn document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
@@ -82,12 +86,15 @@ impl Archive {
     }
 
     fn not_found(&self, digest: &Digest) -> Error {
-        Error::NotFound { what: digest.to_string(), place: self.place.to_string() }
+        Error::NotFound { what: digest.to_string(), place: self.place.clone() }
     }
 
     /// The manifest whose config has that digest, as docker names images.
     fn of_config(&self, listing: &Listing, config: &Digest) -> Result<Option<RawManifest>, Error> {
-        for image in listing.images() {
+        let mut images = listing.images();
+        images.sort_by_key(|image| image.digest);
+        images.dedup_by_key(|image| image.digest);
+        for image in images {
             let manifest = self.listed(listing, &image.digest)?;
             if known_by_config(&manifest) == Some(*config) {
                 return Ok(Some(manifest));
@@ -97,10 +104,7 @@ impl Archive {
     }
 
     fn listed(&self, listing: &Listing, digest: &Digest) -> Result<RawManifest, Error> {
-        let bytes = self.document(digest)?;
-        let named = referrers::media_type(&bytes).or_else(|| listing.media_type(digest));
-        let media_type = named.unwrap_or_else(|| media_type::OCI_MANIFEST.to_owned());
-        Ok(RawManifest { media_type, bytes })
+        Ok(RawManifest::listed(self.document(digest)?, listing.media_type(digest)))
     }
 }
 
@@ -149,9 +153,12 @@ impl Source for Archive {
                 let found = saved.images.iter().find(meant).map(|image| image.manifest.clone());
                 found.ok_or_else(|| self.not_found(digest))
             }
-            Images::Named(listing) => match self.of_config(listing, digest)? {
-                Some(manifest) => Ok(manifest),
-                None => self.listed(listing, digest),
+            Images::Named(listing) => match self.listed(listing, digest) {
+                // A config's digest names its image.
+                Ok(found) if known_by_config(&found).is_none() => {
+                    Ok(self.of_config(listing, digest)?.unwrap_or(found))
+                }
+                found => found,
             },
         }
     }
@@ -162,26 +169,44 @@ impl Source for Archive {
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        referrers_among(self, &self.blobs, digest)
+        if let Some(known) = self.subjects.get() {
+            return referrers_of(digest, self, known);
+        }
+        let found = subjects(self, &self.blobs)?;
+        referrers_of(digest, self, self.subjects.get_or_init(|| found))
     }
 }
 
-/// The manifests about `subject` in an archive: those of the fallback index, if it has one, and those
-/// that say so themselves. Ours are in no list, since podman loads no archive that lists more than
-/// its image.
-fn referrers_among(
-    archive: &dyn Source,
-    blobs: &BTreeMap<Digest, Piece>,
+/// The manifests about others among an archive's blobs, by their subject. Ours are in no list, since
+/// podman loads no archive that lists more than its image.
+type Subjects = HashMap<Digest, Vec<Descriptor>>;
+
+fn subjects(archive: &dyn Source, blobs: &BTreeMap<Digest, Piece>) -> Result<Subjects, Error> {
+    let mut all = Subjects::new();
+    for (digest, piece) in blobs.iter().filter(|(_, piece)| piece.size <= MAX_REFERRER) {
+        let blob = Descriptor { media_type: String::new(), digest: *digest, size: piece.size };
+        if let Some((subject, referrer)) = referrers::about(&read_small(archive, &blob)?) {
+            all.entry(subject).or_default().push(referrer);
+        }
+    }
+    Ok(all)
+}
+
+/// The referrers of `subject`: those of the fallback index, if there is one, and those that say so
+/// themselves.
+fn referrers_of(
     subject: &Digest,
+    archive: &dyn Source,
+    subjects: &Subjects,
 ) -> Result<Vec<Descriptor>, Error> {
     let mut found = match archive.tagged(&fallback_tag(subject))? {
         Some(index) => referrers::listed(&index)?,
         None => Vec::new(),
     };
-    for (digest, piece) in blobs.iter().filter(|(_, piece)| piece.size <= MAX_REFERRER) {
-        let blob = Descriptor { media_type: String::new(), digest: *digest, size: piece.size };
-        let about = referrers::about(&read_small(archive, &blob)?, subject);
-        found.extend(about.filter(|one| found.iter().all(|known| known.digest != one.digest)));
+    for one in subjects.get(subject).into_iter().flatten() {
+        if found.iter().all(|known| known.digest != one.digest) {
+            found.push(one.clone());
+        }
     }
     Ok(found)
 }
@@ -204,19 +229,33 @@ fn listing(packed: &Packed) -> Result<Listing, Error> {
     let Some(index) = packed.document("index.json")? else {
         return Err(packed.broken("it has no file index.json"));
     };
-    let listing = Listing::parse(&index, &format!("index.json of {}", packed.name()))?;
+    let listing =
+        Listing::parse(&index, "index.json").map_err(|error| packed.broken(error.to_string()))?;
     if listing.images().is_empty() && packed.document("manifest.json")?.is_some() {
         return Err(packed.broken(
             "its index.json lists no images, but docker saved it: name it docker-archive:FILE",
         ));
     }
-    Ok(listing)
+    match packed.document(COMPANIONS)? {
+        None => Ok(listing),
+        Some(more) => {
+            let more = Listing::parse(&more, COMPANIONS);
+            let more = more.map_err(|error| packed.broken(error.to_string()))?;
+            Ok(listing.with_companions_of(&more))
+        }
+    }
 }
+
+/// The lines of signatures and the like in an archive of ours. They are not in `index.json`: podman
+/// loads no archive that lists more than its image.
+const COMPANIONS: &str = "index.companions.json";
 
 /// What lies below `blobs/sha256`.
 fn blobs(packed: &Packed) -> BTreeMap<Digest, Piece> {
-    let digest =
-        |name: &str| format!("sha256:{}", name.strip_prefix("blobs/sha256/")?).parse().ok();
+    let digest = |name: &str| {
+        let hex = name.strip_prefix(BLOBS)?.strip_prefix('/')?;
+        format!("sha256:{hex}").parse().ok()
+    };
     let all = packed.names().filter_map(|path| {
         let digest = digest(std::str::from_utf8(path.as_bytes()).ok()?)?;
         Some((digest, packed.piece(path)?))

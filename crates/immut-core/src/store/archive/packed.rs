@@ -1,6 +1,6 @@
 //! A tar archive on disk, by the names of its members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
@@ -10,7 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::archive::{self, Archive, Type};
 use crate::path::RootPath;
-use crate::store::{Error, MAX_DOCUMENT, io_error};
+use crate::store::{Error, MAX_DOCUMENT, io_error, pour};
 
 /// Where an archive that is compressed, or comes as a stream, is unpacked to while it is used.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl Default for Spool {
 }
 
 /// Bytes of a file: offset and size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Piece {
     pub(super) offset: u64,
     pub(super) size: u64,
@@ -42,6 +42,8 @@ pub(super) struct Packed {
     /// For messages.
     name: String,
     members: BTreeMap<RootPath, Member>,
+    /// Names that several members have.
+    twice: BTreeSet<RootPath>,
 }
 
 #[derive(Debug)]
@@ -81,20 +83,19 @@ impl Packed {
         let head = head(&mut stream).map_err(unreadable)?;
         let whole = BufReader::new(io::Cursor::new(head.clone()).chain(stream));
         let mut content = decoder(&head, whole).map_err(unreadable)?;
-        let failed = || io_error("unpack an archive to", &spool.folder);
+        let failed = || io_error("unpack the archive (TMPDIR says where) to", &spool.folder);
         let mut file = tempfile::tempfile_in(&spool.folder).map_err(failed())?;
-        let (mut buffer, mut size) = (vec![0; 1 << 16], 0);
-        loop {
-            let count = content.read(&mut buffer).map_err(unreadable)?;
-            if count == 0 {
-                break;
-            }
-            size += count as u64;
+        let mut size = 0;
+        pour(&mut *content, unreadable, |piece| {
+            size += piece.len() as u64;
             if size > spool.limit {
-                let what = format!("{name}, unpacked,");
+                let what = format!("{name}, unpacked (--max-bytes N raises the limit),");
                 return Err(Error::TooLarge { what, size, limit: spool.limit });
             }
-            file.write_all(&buffer[..count]).map_err(failed())?;
+            file.write_all(piece).map_err(failed())
+        })?;
+        if size == 0 {
+            return Err(Error::Archive { path: name, reason: "it is empty".to_owned() });
         }
         file.rewind().map_err(failed())?;
         Self::of_file(file, name)
@@ -105,7 +106,7 @@ impl Packed {
         let end = file.metadata().map_err(|error| broken(error.to_string()))?.len();
         let own = file.try_clone().map_err(|error| broken(error.to_string()))?;
         let mut archive = Archive::new(BufReader::new(own));
-        let mut members = BTreeMap::new();
+        let (mut members, mut twice) = (BTreeMap::new(), BTreeSet::new());
         let read = |archive: &mut Archive<_>| -> Result<_, archive::Error> {
             let Some(member) = archive.next()? else { return Ok(None) };
             let offset = archive.pass_over()?;
@@ -129,20 +130,11 @@ impl Packed {
             if members.len() == MOST_MEMBERS {
                 return Err(broken(format!("it has more than {MOST_MEMBERS} members")));
             }
-            let twice = members.insert(member.path.clone(), found).is_some();
-            if twice && member.path.parent().is_none_or(|folder| folder.is_root()) {
-                let what = &member.path;
-                return Err(broken(format!(
-                    "it has {what} twice, and tools differ on which counts"
-                )));
+            if members.insert(member.path.clone(), found).is_some() {
+                twice.insert(member.path);
             }
         }
-        Ok(Self { file, name, members })
-    }
-
-    /// The file, for messages.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+        Ok(Self { file, name, members, twice })
     }
 
     pub(super) fn broken(&self, reason: impl Into<String>) -> Error {
@@ -169,6 +161,11 @@ impl Packed {
     /// A small member's content; none if there is no such member.
     pub(super) fn document(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = RootPath::parse(name.as_bytes()).map_err(|e| self.broken(e.to_string()))?;
+        if self.twice.contains(&path) {
+            return Err(
+                self.broken(format!("it has {path} twice, and tools differ on which counts"))
+            );
+        }
         let Some(piece) = self.piece(&path) else { return Ok(None) };
         if piece.size > MAX_DOCUMENT {
             let what = format!("{name} in {}", self.name);
@@ -242,7 +239,9 @@ fn decoder<'a>(head: &[u8], stream: impl io::BufRead + 'a) -> io::Result<Box<dyn
         None => Box::new(stream),
         Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(stream)),
         Some(Compression::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(stream)?),
-        Some(Compression::Xz) => Box::new(lzma_rust2::XzReader::new(stream, true)),
+        Some(Compression::Xz) => {
+            Box::new(lzma_rust2::XzReader::new_mem_limit(stream, true, XZ_MEMORY))
+        }
         Some(Compression::Bzip2) => {
             let reason = "it is compressed with bzip2; none, gzip, xz and zstd are read";
             return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
@@ -250,6 +249,8 @@ fn decoder<'a>(head: &[u8], stream: impl io::BufRead + 'a) -> io::Result<Box<dyn
     })
 }
 
+/// In KiB; `xz -9` needs 65 MiB.
+const XZ_MEMORY: u32 = 100 << 10;
 /// An archive of images has a few members for each layer.
 const MOST_MEMBERS: usize = 100_000;
 const MOST_LINKS: usize = 16;

@@ -5,7 +5,7 @@
 //! to another image's; or beside the config; or, since docker 25, below `blobs/sha256` of an OCI
 //! layout in the same archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use serde::Deserialize;
@@ -16,13 +16,15 @@ use super::packed::{Packed, Piece};
 use crate::image::{Compression, Descriptor, Family, RawManifest, media_type};
 use crate::name::{Digest, Location, Reference};
 use crate::path::{RootPath, lossy};
-use crate::store::Error;
+use crate::store::{Error, pour};
 
 /// The images of an archive that docker saved, with manifests made for them: it has none.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
     pub(super) images: Vec<SavedImage>,
     pub(super) blobs: BTreeMap<Digest, Piece>,
+    /// Digests that were computed: images share layers.
+    digests: HashMap<Piece, Digest>,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,9 @@ impl Saved {
     }
 
     fn add(&mut self, packed: &Packed, line: Line) -> Result<(), Error> {
+        if self.images.len() == MOST_IMAGES {
+            return Err(packed.broken(format!("it has more than {MOST_IMAGES} images")));
+        }
         let what = lossy(line.config.as_bytes());
         if what.is_empty() {
             return Err(packed.broken("an image in its manifest.json has no config"));
@@ -100,11 +105,20 @@ impl Saved {
         let compression = compression(packed, piece, name)?;
         let digest = match compression {
             Compression::None => diff_id,
-            Compression::Gzip | Compression::Zstd => digest(packed, piece)?,
+            Compression::Gzip | Compression::Zstd => self.digest(packed, piece)?,
         };
         self.blobs.insert(digest, piece);
         let media_type = Family::Oci.layer(compression);
         Ok(Descriptor { media_type, digest, size: piece.size })
+    }
+
+    fn digest(&mut self, packed: &Packed, piece: Piece) -> Result<Digest, Error> {
+        if let Some(known) = self.digests.get(&piece) {
+            return Ok(*known);
+        }
+        let digest = digest(packed, piece)?;
+        self.digests.insert(piece, digest);
+        Ok(digest)
     }
 
     /// The image with that name; `redis:7` and `docker.io/library/redis:7` are the same.
@@ -147,16 +161,16 @@ fn compression(packed: &Packed, piece: Piece, name: &str) -> Result<Compression,
 
 fn digest(packed: &Packed, piece: Piece) -> Result<Digest, Error> {
     let mut hasher = Sha256::new();
-    let mut section = packed.section(piece)?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let count = io::Read::read(&mut section, &mut buffer);
-        match count.map_err(|error| packed.broken(error.to_string()))? {
-            0 => return Ok(Digest::finish(hasher)),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    let unread = |error: io::Error| packed.broken(error.to_string());
+    pour(&mut packed.section(piece)?, unread, |piece| {
+        hasher.update(piece);
+        Ok(())
+    })?;
+    Ok(Digest::finish(hasher))
 }
+
+/// Nobody saves as many images at once.
+const MOST_IMAGES: usize = 1000;
 
 /// What an archive without `manifest.json` may be instead.
 fn without_manifest(packed: &Packed) -> &'static str {

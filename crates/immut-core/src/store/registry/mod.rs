@@ -12,8 +12,9 @@
 //!   through a proxy.
 //! - **Retries** are few, with growing pauses, and `Retry-After` is honoured. A download that breaks
 //!   goes on where it broke. So does an upload, if the registry says how far it is and that lies in
-//!   the last 8 MiB that were sent; else it is [`Error::Interrupted`], since a reader cannot be
-//!   rewound, and [`copy_blob`](crate::store::copy_blob) opens the content again.
+//!   the last 8 MiB that were sent; else it begins again, in smaller requests, while its beginning is
+//!   still held. A reader cannot be rewound, so after that it is [`Error::Interrupted`]; whoever copies
+//!   an image opens the content again.
 //! - **Nothing a server sends is believed**: digests are checked, documents have a limit, and a
 //!   broken answer is an error and no panic.
 
@@ -145,7 +146,7 @@ impl Registry {
     }
 
     fn not_found(&self, what: String) -> store::Error {
-        store::Error::NotFound { what, place: self.client.repository.to_string() }
+        store::Error::NotFound { what, place: self.location() }
     }
 
     /// Keeps a session for [`Sink::put`]; an older one is given back.

@@ -45,6 +45,10 @@ impl Client {
             let media_type = media_type::OCI_INDEX.to_owned();
             // Some registries answer every address with a page for people.
             match referrers::listed(&RawManifest { media_type, bytes: page.bytes }) {
+                Ok(listed) if all.len() + listed.len() > MOST_REFERRERS => {
+                    let reason = format!("it lists more than {MOST_REFERRERS} referrers");
+                    return Err(self.transport.protocol(&step, &reason).into());
+                }
                 Ok(listed) => all.extend(listed),
                 Err(_) if all.is_empty() => return Ok(None),
                 Err(error) => return Err(error),
@@ -108,4 +112,6 @@ fn next_link(headers: &HeaderMap) -> Option<String> {
 }
 
 const MOST_PAGES: usize = 100;
+/// Far more than anybody signs and attests; the list is held in memory.
+const MOST_REFERRERS: usize = 10_000;
 const MOST_RACES: usize = 6;

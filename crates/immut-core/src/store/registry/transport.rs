@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub(super) struct Transport {
     far: reqwest::Client,
     /// How long a server may be silent.
     patience: Duration,
+    /// Whether it ever answered: then it is somewhere, and may come back.
+    answered: AtomicBool,
 }
 
 impl Transport {
@@ -42,7 +45,8 @@ impl Transport {
         };
         let near = build(ClientBuilder::no_proxy).map_err(|error| failed(cause(&error)))?;
         let far = build(|builder| builder).map_err(|error| failed(cause(&error)))?;
-        Ok(Self { registry: host.to_owned(), base, near, far, patience: options.patience })
+        let (registry, patience) = (host.to_owned(), options.patience);
+        Ok(Self { registry, base, near, far, patience, answered: AtomicBool::new(false) })
     }
 
     /// Whether an address is the registry's own: only such an address gets credentials.
@@ -101,7 +105,7 @@ impl Transport {
         loop {
             let before = progress();
             match tokio::time::timeout(self.patience * PONDERING, &mut sending).await {
-                Ok(answer) => return answer.map_err(|error| self.unreachable(step, error)),
+                Ok(answer) => return self.heard(step, answer),
                 Err(_) if progress() != before => {}
                 Err(_) => return Err(self.silent(step)),
             }
@@ -161,9 +165,14 @@ impl Transport {
         future: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Error> {
         match tokio::time::timeout(patience, future).await {
-            Ok(done) => done.map_err(|error| self.unreachable(step, error)),
+            Ok(done) => self.heard(step, done),
             Err(_) => Err(self.silent(step)),
         }
+    }
+
+    fn heard<T>(&self, step: &str, answer: reqwest::Result<T>) -> Result<T, Error> {
+        self.answered.fetch_or(answer.is_ok(), Ordering::Relaxed);
+        answer.map_err(|error| self.unreachable(step, error))
     }
 
     fn silent(&self, step: &str) -> Error {
@@ -188,7 +197,9 @@ impl Transport {
             Cause::Certificate
         } else if reason.contains("InvalidContentType") || reason.contains("tls handshake eof") {
             Cause::PlainHttp
-        } else if error.is_builder() || (error.is_connect() && !error.is_timeout()) {
+        } else if error.is_builder()
+            || (error.is_connect() && !error.is_timeout() && !self.answered.load(Ordering::Relaxed))
+        {
             Cause::Absent
         } else {
             Cause::Broken
