@@ -7,6 +7,8 @@ use immut_core::store::discard_unfinished;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::render::human::note;
+
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Ends the process at SIGINT and SIGTERM. Tags are written last, and layouts and archives get their
@@ -18,6 +20,7 @@ pub(crate) fn watch() {
         if let Some(signal) = signals.forever().next() {
             INTERRUPTED.store(true, Ordering::SeqCst);
             discard_unfinished();
+            note("interrupted; what was not complete is removed");
             end(128 + signal);
         }
     });

@@ -181,6 +181,10 @@ impl FromStr for Reference {
             Some(("oci", rest)) => parse_layout(text, rest),
             Some(("oci-archive", rest)) => parse_archive(text, rest, Location::OciArchive),
             Some(("docker-archive", rest)) => parse_archive(text, rest, Location::DockerArchive),
+            Some((scheme, rest)) if rest.starts_with("//") => Err(Error::Reference {
+                text: text.to_owned(),
+                reason: format!("leave out {scheme}://"),
+            }),
             Some((scheme, _)) if OTHERS.contains(&scheme) => {
                 Err(Error::Scheme { scheme: scheme.to_owned() })
             }
@@ -372,6 +376,8 @@ mod tests {
         for text in ["oci-archive:", "docker-archive:x:", "docker-archive::y"] {
             assert!(matches!(text.parse::<Reference>(), Err(Error::Reference { .. })), "{text}");
         }
+        let error = "docker://redis:7".parse::<Reference>().expect_err("a scheme").to_string();
+        assert!(error.contains("leave out docker://"), "{error}");
         for text in ["dir:x", "docker-daemon:redis:7", "containers-storage:redis"] {
             assert!(matches!(text.parse::<Reference>(), Err(Error::Scheme { .. })), "{text}");
         }

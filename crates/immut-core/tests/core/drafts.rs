@@ -147,6 +147,33 @@ fn two_drafts_of_one_layout_lose_nothing() {
     assert_eq!(layout.referrers(&subject).expect("listed").len(), 2);
 }
 
+/// Many at once, into a new place and into a folder that is there: whoever ends well is listed.
+#[test]
+fn many_writers_of_one_layout_are_all_listed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let images: Vec<_> = ('a'..='h').map(|name| image(&folder, &name.to_string())).collect();
+    for round in 0..10 {
+        let place = folder.path().join(format!("out-{round}"));
+        if round % 2 == 0 {
+            fs::create_dir(&place).expect("made");
+        }
+        std::thread::scope(|scope| {
+            for (from, built) in &images {
+                scope.spawn(|| {
+                    let draft = Draft::new(&place).expect("a draft");
+                    let manifest = copied(built, from, &draft);
+                    draft.tag(&built.digest[7..12], &manifest).expect("tagged");
+                    draft.finish().expect("finished");
+                });
+            }
+        });
+        let layout = Layout::open(&place).expect("a layout");
+        assert_eq!(layout.names().expect("listed").len(), images.len(), "round {round}");
+        let names = fs::read_dir(&place).expect("read").flatten().map(|entry| entry.file_name());
+        assert!(names.into_iter().all(|name| !name.to_string_lossy().starts_with('.')));
+    }
+}
+
 fn referrer(to: &dyn Sink, subject: &Digest, text: &str) -> RawManifest {
     let empty = Descriptor::of(media_type::OCI_EMPTY, b"{}");
     to.put(&empty, &mut &b"{}"[..]).expect("written");
