@@ -17,12 +17,12 @@ use immut_core::trust::{
     self, KeySource, NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command,
 };
 use immut_core::{Audit, Error, Hardened, LeftOut, Outcome, Planned, Published, Refused};
-use indicatif::{DecimalBytes, HumanCount};
 
 use crate::args::Global;
 use crate::exit::Failure;
 use crate::keys;
 use crate::progress::undisturbed;
+use crate::render::quantity;
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 const BOLD: Style = Style::new().bold();
@@ -169,7 +169,7 @@ fn config_line(action: &Action) -> Option<String> {
 }
 
 fn totals(totals: Totals) -> String {
-    format!("{} files, {}", HumanCount(totals.files), DecimalBytes(totals.bytes))
+    format!("{} files, {}", quantity::count(totals.files), quantity::bytes(totals.bytes))
 }
 
 /// How many findings there are, by rule.
