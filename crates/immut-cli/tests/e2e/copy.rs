@@ -127,8 +127,10 @@ fn archives_are_copied_from_and_to() {
     must(&skopeo, &["inspect", "--raw", &oci]);
     let back = run(&["copy", &oci, &format!("oci:{}", file("back"))]).code(0);
     back.says(&["tagged v1"]);
-    for (flags, words) in [(&["--all-referrers"][..], "no room"), (&["--tag", "x"], "whole names")]
-    {
+    for (flags, words) in [
+        (&["--all-referrers"][..], "leave out --all-referrers, or write an oci-archive"),
+        (&["--tag", "x"], "whole names: docker-archive:FILE:NAME:TAG"),
+    ] {
         let refused = run(&[&["copy", &image.reference(), &docker], flags].concat());
         refused.code(2).says(&["DEST docker-archive:", words]);
     }
