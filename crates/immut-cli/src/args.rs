@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use immut_core::finding::Severity;
 use immut_core::image::Platform;
-use immut_core::name::Reference;
+use immut_core::name::{Reference, tag_name};
 use immut_core::plan::Healthcheck;
 use immut_core::rules::Keep;
 use immut_core::trust::KeySource;
@@ -143,7 +143,7 @@ pub(crate) struct Harden {
     #[arg(long, value_name = "DEST")]
     pub(crate) to: Reference,
     /// A tag that will name the result; written last
-    #[arg(long, value_name = "TAG", value_parser = crate::stores::tag_name)]
+    #[arg(long, value_name = "TAG", value_parser = tag_name)]
     pub(crate) tag: Vec<String>,
     /// The private key: a file, or env://NAME; needed unless --no-sign is given
     #[arg(
@@ -191,7 +191,7 @@ pub(crate) struct Copy {
     #[arg(value_name = "DEST")]
     pub(crate) to: Reference,
     /// A tag that will name the copy
-    #[arg(long, value_name = "TAG", value_parser = crate::stores::tag_name)]
+    #[arg(long, value_name = "TAG", value_parser = tag_name)]
     pub(crate) tag: Vec<String>,
     /// Copy this platform's manifest of an index alone, such as linux/arm64; the digest is then its own
     #[arg(long, value_name = "P")]

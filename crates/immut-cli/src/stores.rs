@@ -66,61 +66,6 @@ pub(crate) fn sink(
     }
 }
 
-/// Refuses a destination that cannot be meant, before the work is done.
-pub(crate) fn check_destination(named: &str, to: &Reference) -> Result<(), Failure> {
-    if to.digest.is_some() {
-        return Err(Failure::Usage(format!(
-            "{named} takes no digest: the image's own is what it will have there"
-        )));
-    }
-    if let Some(tag) = &to.tag {
-        let fits = match &to.location {
-            Location::DockerArchive(_) => image_name(tag),
-            _ => tag_name(tag),
-        };
-        fits.map_err(|reason| Failure::Usage(format!("{named} {to}: {reason}")))?;
-    }
-    let reason = match &to.location {
-        Location::Layout(folder) if !Layout::fits(folder) => {
-            "is a folder with something else in it; choose one that is empty or not there"
-        }
-        Location::Layout(folder) if folder.is_file() => {
-            "is a file; an archive is named oci-archive:FILE"
-        }
-        location if location.archive().is_some_and(|file| file == Path::new("-")) => {
-            "would be the standard output, which is for the digest; name a file"
-        }
-        location if location.archive().is_some_and(Path::is_dir) => {
-            "is a folder; a layout in a folder is named oci:DIR"
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::Usage(format!("{named} {to} {reason}")))
-}
-
-/// A name as docker archives have them, such as `app:v1`.
-fn image_name(text: &str) -> Result<String, String> {
-    match text.parse() {
-        Ok(Reference { location: Location::Registry(_), digest: None, .. }) => Ok(text.to_owned()),
-        _ => Err(format!("{text:?} is no name of an image, such as app:v1")),
-    }
-}
-
-/// A tag as registries take it (OCI distribution specification, "Pulling manifests").
-pub(crate) fn tag_name(text: &str) -> Result<String, String> {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let valid = text.starts_with(word) && text.chars().all(|c| word(c) || ".-".contains(c));
-    if !valid || text.len() > 128 {
-        return Err(format!(
-            "{text:?} is no tag: up to 128 letters, digits, dots, hyphens and underscores"
-        ));
-    }
-    if text.starts_with("sha256-") {
-        return Err(format!("{text:?} is a name that signatures have"));
-    }
-    Ok(text.to_owned())
-}
-
 /// The image that a reference names now, and its name by digest.
 pub(crate) fn resolve(
     reference: &Reference,

@@ -236,6 +236,48 @@ impl fmt::Display for PinnedRef {
     }
 }
 
+/// A tag as registries and layouts take it: a letter, digit or underscore, and up to 127 of these,
+/// dots and hyphens (OCI distribution specification, "Pulling manifests").
+///
+/// Names of signatures, `sha256-...`, are tags too, but none that may be given to an image.
+///
+/// ```
+/// use immut_core::name::tag_name;
+/// assert_eq!(tag_name("v1.2-rc_3")?, "v1.2-rc_3");
+/// for wrong in ["", "-v1", "v 1", "me/app:v1", "sha256-0123"] {
+///     assert!(tag_name(wrong).is_err());
+/// }
+/// # Ok::<(), immut_core::name::Error>(())
+/// ```
+pub fn tag_name(text: &str) -> Result<String, Error> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let valid = text.starts_with(word) && text.chars().all(|c| word(c) || ".-".contains(c));
+    if !valid || text.len() > 128 {
+        return Err(Error::Tag(text.to_owned()));
+    }
+    if text.starts_with("sha256-") {
+        return Err(Error::SignatureTag(text.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// A whole name of an image as docker archives have them, such as `me/app:v1`.
+///
+/// ```
+/// use immut_core::name::image_name;
+/// assert_eq!(image_name("me/app:v1")?, "me/app:v1");
+/// for wrong in ["", "No Name", "oci:dir", "app@sha256:00"] {
+///     assert!(image_name(wrong).is_err());
+/// }
+/// # Ok::<(), immut_core::name::Error>(())
+/// ```
+pub fn image_name(text: &str) -> Result<String, Error> {
+    match text.parse() {
+        Ok(Reference { location: Location::Registry(_), digest: None, .. }) => Ok(text.to_owned()),
+        _ => Err(Error::ImageName(text.to_owned())),
+    }
+}
+
 /// Why text names no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -267,6 +309,15 @@ pub enum Error {
     /// A reference without a digest where one is needed.
     #[error("{0:?} has no digest; a tag can move, so only REPO@sha256:... is taken here")]
     Unpinned(String),
+    /// Not what [`tag_name`] takes.
+    #[error("{0:?} is no tag: up to 128 letters, digits, dots, hyphens and underscores")]
+    Tag(String),
+    /// A tag that signatures have.
+    #[error("{0:?} is a name that signatures have")]
+    SignatureTag(String),
+    /// Not what [`image_name`] takes.
+    #[error("{0:?} is no name of an image, such as app:v1")]
+    ImageName(String),
 }
 
 /// Names of transports that other tools know; no registry is called like that.
@@ -381,6 +432,15 @@ mod tests {
         for text in ["dir:x", "docker-daemon:redis:7", "containers-storage:redis"] {
             assert!(matches!(text.parse::<Reference>(), Err(Error::Scheme { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn tags_are_as_long_as_registries_take_them() {
+        let longest = "_".repeat(128);
+        assert_eq!(tag_name(&longest).as_ref(), Ok(&longest));
+        assert_eq!(tag_name(&format!("{longest}_")), Err(Error::Tag(format!("{longest}_"))));
+        assert_eq!(tag_name(".v1"), Err(Error::Tag(".v1".into())));
+        assert_eq!(tag_name("sha256-12"), Err(Error::SignatureTag("sha256-12".into())));
     }
 
     #[test]

@@ -7,19 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use immut_core::rules::{Catalog, Matcher, Rule};
+use immut_testkit::pages;
 
 #[test]
 fn the_page_of_rules_is_what_the_catalog_says() {
-    let path = workspace("docs/rules.md");
-    let page = page();
-    if std::env::var_os("IMMUT_UPDATE_DOCS").is_some() {
-        fs::write(&path, &page).expect("docs/ is writable");
-    }
-    let there = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        there == page,
-        "docs/rules.md is stale: run IMMUT_UPDATE_DOCS=1 cargo test -p immut-core --test docs"
-    );
+    pages::check("docs/rules.md", &page(), "-p immut-core --test docs");
 }
 
 fn page() -> String {

@@ -9,6 +9,7 @@ pub mod contents;
 pub mod fixtures;
 pub mod generate;
 pub mod model;
+pub mod pages;
 pub mod peers;
 pub mod recipe;
 pub mod registry;

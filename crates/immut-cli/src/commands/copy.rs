@@ -1,80 +1,43 @@
 //! `immut copy`.
 
-use immut_core::name::Location;
-use immut_core::{Copied, Copying, Referrers, Tagging, copy};
+use immut_core::name::tag_name;
+use immut_core::{Copying, copy};
 
-use super::{jobs, tags};
+use super::jobs;
 use crate::args::{Copy, Global};
+use crate::destination::Destination;
 use crate::exit::{Code, Failure};
-use crate::render::human::{note, product};
-use crate::{progress, stores};
+use crate::{progress, render, stores};
 
 pub(crate) fn run(args: &Copy, global: &Global) -> Result<Code, Failure> {
-    check_destination(args)?;
+    let destination = Destination {
+        argument: "DEST",
+        to: &args.to,
+        more: &args.tag,
+        unsigned: args.all_referrers.then_some("leave out --all-referrers"),
+    };
+    destination.check()?;
     let source = stores::source(&args.source.location, global)?;
     let (digest, _) = stores::resolve(&args.source, &*source)?;
     if args.source.digest.is_none() {
-        note(&format!("{} names {digest} now", args.source));
+        render::human::note(&format!("{} names {digest} now", args.source));
     }
     let to = stores::sink(&args.to.location, Some(&args.source.location), global)?;
     let how = Copying {
         to: &*to,
-        tags: &tags(&args.to, &args.tag, own_tag(args)),
+        tags: &destination.tags(own_tag(args)),
         platform: args.platform.as_ref(),
         all_referrers: args.all_referrers,
         jobs: jobs(global),
         progress: &*progress::told(),
     };
     let copied = copy(&digest, &*source, &how)?;
-    say(&copied);
-    product(&copied.reference.to_string());
+    render::human::copied(&copied);
+    render::human::product(&copied.reference.to_string());
     Ok(Code::Done)
-}
-
-fn check_destination(args: &Copy) -> Result<(), Failure> {
-    stores::check_destination("DEST", &args.to)?;
-    let reason = match &args.to.location {
-        Location::DockerArchive(_) if args.all_referrers => {
-            "a docker archive has no room for what is about an image; write an oci-archive"
-        }
-        Location::DockerArchive(_) if !args.tag.is_empty() => {
-            "images in a docker archive have whole names: docker-archive:FILE:NAME:TAG"
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::Usage(format!("DEST {}: {reason}", args.to)))
 }
 
 /// The source's tag, if others may have it: in a docker archive it is a whole name.
 fn own_tag(args: &Copy) -> Option<&str> {
-    args.source.tag.as_deref().filter(|tag| stores::tag_name(tag).is_ok())
-}
-
-fn say(copied: &Copied) {
-    note(&progress::totals().text());
-    match copied.referrers {
-        Referrers::Copied(0) | Referrers::Left(0) => {}
-        Referrers::Copied(count) => {
-            note(&format!("with {count} signatures or other manifests about it"));
-        }
-        Referrers::Left(count) => note(&format!(
-            "{count} signatures or other manifests about it are not copied; --all-referrers takes them along"
-        )),
-    }
-    if copied.foreign > 0 {
-        note(&format!(
-            "{} layers may not be distributed and are not copied; engines fetch them where the manifest says",
-            copied.foreign
-        ));
-    }
-    for (tag, tagging) in &copied.tags {
-        note(&match tagging {
-            Tagging::New => format!("tagged {tag}"),
-            Tagging::Moved(before) => format!("tagged {tag}, which named {before} before"),
-            Tagging::Same => format!("tag {tag} named it already"),
-        });
-    }
-    if copied.tags.is_empty() {
-        note("no tag names it, only its digest; --tag TAG gives it one");
-    }
+    args.source.tag.as_deref().filter(|tag| tag_name(tag).is_ok())
 }

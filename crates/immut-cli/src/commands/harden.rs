@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use immut_core::name::{Location, PinnedRef};
+use immut_core::name::PinnedRef;
 use immut_core::store::{Layout, Unfinished};
 use immut_core::trust::{self, LocalKey, Signer};
 use immut_core::{Options, Publication, harden, publish};
 
-use super::{choices, options, tags};
+use super::{choices, options};
 use crate::args::{Global, Harden};
+use crate::destination::Destination;
 use crate::exit::{Code, Failure};
 use crate::files::Output;
 use crate::{keys, progress, render, stores};
@@ -16,7 +17,13 @@ use crate::{keys, progress, render, stores};
 pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     let choices = choices(&args.choices)?;
     let files = Files::of(args)?;
-    check_destination(args)?;
+    let destination = Destination {
+        argument: "--to",
+        to: &args.to,
+        more: &args.tag,
+        unsigned: args.key.as_ref().map(|_| "pass --no-sign"),
+    };
+    destination.check()?;
     let source = stores::source(&args.source.location, global)?;
     let pinned = stores::pinned(&args.source, &*source)?;
     let options = Options {
@@ -28,7 +35,7 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     let stage = Stage::new(args.stage.as_deref())?;
     let hardened = harden(&pinned, &*source, &stage.layout, &options)?;
     let to = stores::sink(&args.to.location, Some(&pinned.location), global)?;
-    let tags = tags(&args.to, &args.tag, None);
+    let tags = destination.tags(None);
     let how = Publication {
         to: &*to,
         signer: key.as_ref().map(|key| key as &dyn Signer),
@@ -50,20 +57,6 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
         None => render::human::note("it is not signed (--no-sign)"),
     }
     Ok(Code::Done)
-}
-
-fn check_destination(args: &Harden) -> Result<(), Failure> {
-    stores::check_destination("--to", &args.to)?;
-    let reason = match &args.to.location {
-        Location::DockerArchive(_) if args.key.is_some() => {
-            "a docker archive has no room for signatures; pass --no-sign, or write an oci-archive"
-        }
-        Location::DockerArchive(_) if !args.tag.is_empty() => {
-            "images in a docker archive have whole names: --to docker-archive:FILE:NAME:TAG"
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::Usage(format!("--to {}: {reason}", args.to)))
 }
 
 fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {

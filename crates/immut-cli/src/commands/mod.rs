@@ -10,7 +10,6 @@ mod sign;
 mod verify;
 
 use immut_core::inventory::Limits;
-use immut_core::name::{Location, Reference};
 use immut_core::plan::Choices;
 use immut_core::rules::Profile;
 use immut_core::{Options, image::Platform};
@@ -58,21 +57,6 @@ fn options(choices: Choices, platforms: &[Platform], global: &Global) -> Result<
 /// How much is done at the same time.
 fn jobs(global: &Global) -> usize {
     global.jobs.unwrap_or_else(|| Options::default().jobs).max(1)
-}
-
-/// The destination's own tag and the others. An image in a layout has to have a name: `otherwise`, or
-/// `latest`.
-fn tags(to: &Reference, more: &[String], otherwise: Option<&str>) -> Vec<String> {
-    let mut tags: Vec<String> = to.tag.iter().cloned().collect();
-    for tag in more {
-        if !tags.contains(tag) {
-            tags.push(tag.clone());
-        }
-    }
-    if tags.is_empty() && matches!(to.location, Location::Layout(_) | Location::OciArchive(_)) {
-        tags.push(otherwise.unwrap_or("latest").to_owned());
-    }
-    tags
 }
 
 fn choices(args: &args::Choices) -> Result<Choices, Failure> {

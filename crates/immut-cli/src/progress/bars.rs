@@ -6,10 +6,10 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
-use indicatif::DecimalBytes;
 use terminal_size::terminal_size_of;
 
 use super::board::{Board, Piece};
+use crate::render::quantity;
 
 /// What is on the terminal of ours, above the cursor.
 #[derive(Debug, Default)]
@@ -114,7 +114,7 @@ impl Form {
 
     fn line(self, piece: &Piece) -> String {
         let label = format!("{:<1$}", self.label(piece), self.label);
-        let amount = format!("{:>AMOUNT$}", amount(piece.done, piece.total));
+        let amount = format!("{:>AMOUNT$}", quantity::bytes_of(piece.done, piece.total));
         let parts = [
             Some(label),
             (self.bar > 0).then(|| bar(piece, self.bar)),
@@ -132,19 +132,6 @@ fn bar(piece: &Piece, columns: usize) -> String {
     format!("[{:<columns$}]", "=".repeat(filled))
 }
 
-/// Such as `12.3/45.0 MB`: both in the unit of the whole.
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-fn amount(done: u64, total: u64) -> String {
-    let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
-    match units.iter().find(|(size, _)| total >= *size) {
-        Some((size, unit)) => {
-            let in_unit = |bytes: u64| bytes as f64 / *size as f64;
-            format!("{:.1}/{:.1} {unit}", in_unit(done), in_unit(total))
-        }
-        None => format!("{done}/{total} B"),
-    }
-}
-
 /// The rate, and how long it will still take.
 #[expect(
     clippy::cast_possible_truncation,
@@ -152,7 +139,7 @@ fn amount(done: u64, total: u64) -> String {
     reason = "a rate is never negative"
 )]
 fn pace(piece: &Piece) -> String {
-    let rate = format!("{}/s", DecimalBytes(piece.rate as u64));
+    let rate = format!("{}/s", quantity::bytes(piece.rate as u64));
     match piece.left() {
         Some(seconds) => format!("{rate:>11} {:>5}", clock(seconds)),
         None => format!("{rate:>11} {:>5}", ""),
@@ -176,11 +163,11 @@ fn whole(board: &Board, now: Instant, more: usize) -> String {
     }
     if totals.reused() > 0 {
         let count = totals.there.0 + totals.mounted.0 + totals.staged.0;
-        parts.push(format!("{count} reused ({})", DecimalBytes(totals.reused())));
+        parts.push(format!("{count} reused ({})", quantity::bytes(totals.reused())));
     }
     for (word, bytes) in [("read", totals.read), ("sent", totals.sent), ("copied", totals.copied)] {
         if bytes > 0 {
-            parts.push(format!("{} {word}", DecimalBytes(bytes)));
+            parts.push(format!("{} {word}", quantity::bytes(bytes)));
         }
     }
     parts.push(clock(totals.time.as_secs()));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use immut_core::progress::{Event, Part, Reuse, State, Task};
-use indicatif::DecimalBytes;
+
+use crate::render::quantity;
 
 /// Everything that was told.
 #[derive(Debug)]
@@ -192,7 +193,7 @@ impl Totals {
         let moved = [("read", self.read), ("sent", self.sent), ("copied", self.copied)];
         let moved = moved.iter().filter(|(_, bytes)| *bytes > 0);
         let mut parts: Vec<String> =
-            moved.map(|(word, bytes)| format!("{word} {}", DecimalBytes(*bytes))).collect();
+            moved.map(|(word, bytes)| format!("{word} {}", quantity::bytes(*bytes))).collect();
         for ((count, bytes), what) in [
             (self.there, "there already"),
             (self.mounted, "mounted"),
@@ -200,7 +201,7 @@ impl Totals {
         ] {
             if count > 0 {
                 let noun = if count == 1 { "blob" } else { "blobs" };
-                parts.push(format!("{count} {noun} {what} ({})", DecimalBytes(bytes)));
+                parts.push(format!("{count} {noun} {what} ({})", quantity::bytes(bytes)));
             }
         }
         format!("{} in {:.1} s", parts.join(", "), self.time.as_secs_f64())

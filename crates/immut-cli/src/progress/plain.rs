@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use immut_core::progress::{Event, State};
-use indicatif::DecimalBytes;
 
 use super::board::{Board, Piece};
+use crate::render::quantity;
 
 /// The line for the end of a piece that took long, or was spoken of before.
 pub(super) fn ended(board: &Board, event: &Event<'_>, now: Instant) -> Option<String> {
@@ -14,7 +14,7 @@ pub(super) fn ended(board: &Board, event: &Event<'_>, now: Instant) -> Option<St
     let seconds = took.as_secs_f64();
     match event.state {
         State::Done if took >= WORTH_A_LINE || piece.said.is_some() => {
-            Some(format!("{}: {} in {seconds:.1} s", name(piece), DecimalBytes(piece.total)))
+            Some(format!("{}: {} in {seconds:.1} s", name(piece), quantity::bytes(piece.total)))
         }
         State::Failed if piece.said.is_some() => {
             Some(format!("{}: gave up after {seconds:.1} s", name(piece)))
@@ -42,8 +42,8 @@ pub(super) fn due(board: &mut Board, now: Instant) -> Vec<String> {
     reason = "a rate is never negative"
 )]
 fn underway(piece: &Piece) -> String {
-    let (done, total) = (DecimalBytes(piece.done), DecimalBytes(piece.total));
-    let rate = DecimalBytes(piece.rate as u64);
+    let (done, total) = (quantity::bytes(piece.done), quantity::bytes(piece.total));
+    let rate = quantity::bytes(piece.rate as u64);
     format!("{}: {done} of {total}, {rate}/s", name(piece))
 }
 

@@ -71,6 +71,12 @@ impl Run {
         line
     }
 
+    /// The digest at the end of the product.
+    #[track_caller]
+    pub(crate) fn digest(&self) -> &str {
+        digest(self.line())
+    }
+
     /// The last line of the talk.
     pub(crate) fn last(&self) -> &str {
         self.stderr.lines().last().unwrap_or_default()
@@ -128,6 +134,12 @@ pub(crate) fn cosign_says(cosign: &Path, command: &str) -> Run {
 pub(crate) fn key(folder: &Path, name: &str) -> PathBuf {
     run(&["key".as_ref(), "generate".as_ref(), folder.join(name).as_os_str()]).code(0);
     folder.join(format!("{name}.key"))
+}
+
+/// The digest at the end of `...@sha256:...`.
+#[track_caller]
+pub(crate) fn digest(reference: &str) -> &str {
+    reference.split_once('@').unwrap_or_else(|| panic!("no digest: {reference}")).1
 }
 
 /// A path as text.

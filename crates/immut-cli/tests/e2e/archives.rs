@@ -7,9 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use immut_testkit::peers;
+use immut_testkit::recipe::digest_of;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{CONFINED, Podman, Run, immut, json_file, key, must, run, text, workspace};
+use crate::common::{
+    CONFINED, Podman, Run, digest, immut, json_file, key, must, run, text, workspace,
+};
 
 /// The image of `testdata`, by digest.
 fn demo() -> String {
@@ -22,11 +25,6 @@ fn demo() -> String {
 fn findings(reference: &str) -> String {
     let audit = run(&["audit", reference]).code(0).stdout;
     audit.split_once('\n').expect("lines").1.trim_start().to_owned()
-}
-
-/// The image ID in `...@sha256:ID`.
-fn digest(reference: &str) -> &str {
-    reference.split_once('@').expect("pinned").1
 }
 
 /// MUST SHOW: the output as a docker archive, loaded by podman and run.
@@ -43,7 +41,7 @@ fn podman_loads_and_runs_a_docker_archive() {
     podman.run(&["load", "-q", "-i", text(&file)]).code(0);
     let inspected =
         podman.run(&["image", "inspect", "--format", "{{.Id}}", "demo/loaded:v1"]).code(0);
-    assert_eq!(format!("sha256:{}", inspected.line()), digest(hardened.line()));
+    assert_eq!(format!("sha256:{}", inspected.line()), hardened.digest());
     let name = "loaded";
     let started =
         [&["run", "-d", "--name", name][..], &CONFINED, &["localhost/demo/loaded:v1"]].concat();
@@ -73,7 +71,7 @@ fn skopeo_reads_an_oci_archive() {
     must(Path::new("tar"), &["-tf", text(&file)]);
     if let Some(skopeo) = peers::require("skopeo") {
         let found = must(&skopeo, &["inspect", "--format", "{{.Digest}}", &to]);
-        assert_eq!(found.trim(), digest(hardened.line()));
+        assert_eq!(found.trim(), hardened.digest());
         let copied = format!("dir:{}", text(&folder.path().join("copied")));
         must(&skopeo, &["copy", "-q", "--insecure-policy", &to, &copied]);
     }
@@ -91,7 +89,7 @@ fn skopeo_umoci_and_crane_read_a_layout() {
     let hardened = run(&["harden", &demo(), "--to", &to, "--no-sign"]).code(0);
     if let Some(skopeo) = peers::require("skopeo") {
         let found = must(&skopeo, &["inspect", "--format", "{{.Digest}}", &to]);
-        assert_eq!(found.trim(), digest(hardened.line()));
+        assert_eq!(found.trim(), hardened.digest());
     }
     if let Some(umoci) = peers::require("umoci") {
         let image = to.strip_prefix("oci:").expect("a layout");
@@ -105,7 +103,7 @@ fn skopeo_umoci_and_crane_read_a_layout() {
     let remote = format!("{}/archives/layout:v1", registry.host);
     must(&crane, &["push", text(&layout), &remote]);
     must(&crane, &["validate", "--remote", &remote]);
-    assert_eq!(must(&crane, &["digest", &remote]).trim(), digest(hardened.line()));
+    assert_eq!(must(&crane, &["digest", &remote]).trim(), hardened.digest());
 }
 
 /// Archives of the image of `testdata`, written by others.
@@ -170,7 +168,7 @@ fn archives_come_through_a_pipe() {
     }
     let spool = tempdir().expect("a folder");
     for file in files {
-        let pinned = format!("docker-archive:-@{}", digest(hardened.line()));
+        let pinned = format!("docker-archive:-@{}", hardened.digest());
         let mut command = immut(&["audit", &pinned, "--fail-on", "info"]);
         command.env("TMPDIR", spool.path()).stdin(File::open(&file).expect("a file"));
         let piped = Run::of(&mut command).code(0);
@@ -193,15 +191,11 @@ fn an_archive_is_pinned_by_its_image_id() {
     let now = refused.stderr.split("it names ").nth(1).expect("a hint").split(' ').next();
     let pinned = now.expect("a name");
     let config = must(&skopeo, &["inspect", "--config", "--raw", &archive]);
-    assert_eq!(digest(pinned), sha256(config.as_bytes()));
+    assert_eq!(digest(pinned), digest_of(config.as_bytes()));
     let receipt = folder.path().join("receipt.json");
     run(&["harden", pinned, "--to", &to, "--no-sign", "--receipt", text(&receipt)]).code(0);
     assert_eq!(json_file(&receipt)["source"], pinned);
     assert!(findings(&to).contains("no findings"));
-}
-
-fn sha256(content: &[u8]) -> String {
-    immut_core::name::Digest::of(content).to_string()
 }
 
 #[test]
@@ -223,7 +217,9 @@ fn what_an_archive_cannot_hold_is_said_before_the_work() {
     refused(&there, &["--no-sign"], &["is a folder"]);
     let saved = format!("{archive}:app:v1");
     run(&["harden", &image, "--to", &saved, "--no-sign"]).code(0);
-    let sign = run(&["audit", &saved]).code(0);
-    let pinned = sign.stdout.lines().find(|line| line.contains('@')).expect("a name").to_owned();
-    run(&["sign", pinned.trim(), "--key", text(&key)]).code(2).says(&["nothing can be added"]);
+    let audit = run(&["audit", &saved]).code(0);
+    let pinned = audit.stdout.lines().find(|line| line.contains('@')).expect("a name").to_owned();
+    // Not even a key is looked for.
+    let sign = run(&["sign", pinned.trim(), "--key", "/no/such.key"]).code(2);
+    sign.says(&["nothing can be added", "copy it to a layout or a registry"]);
 }

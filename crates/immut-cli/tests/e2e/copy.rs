@@ -9,11 +9,6 @@ use crate::common::{
     DockerRegistry, cosign_says, cosigns, key, must, peer, registry, run, small, text,
 };
 
-/// The digest at the end of `REPO@sha256:...`.
-fn digest(reference: &str) -> &str {
-    reference.split_once('@').expect("a digest").1
-}
-
 /// The requests of a repository that write.
 fn writes(registry: &DockerRegistry, repository: &str, from: usize) -> Vec<(String, String, u16)> {
     let log = registry.log().split_off(from);
@@ -122,7 +117,7 @@ fn archives_are_copied_from_and_to() {
     let docker = format!("docker-archive:{}:app:v1", file("docker.tar"));
     let oci = format!("oci-archive:{}:v1", file("oci.tar"));
     let saved = run(&["copy", &image.reference(), &docker]).code(0).says(&["tagged app:v1"]);
-    assert_ne!(digest(saved.line()), image.digest);
+    assert_ne!(saved.digest(), image.digest);
     let config = must(&skopeo, &["inspect", "--config", "--raw", &docker]);
     assert_eq!(config.as_bytes(), image.config);
 
@@ -132,8 +127,10 @@ fn archives_are_copied_from_and_to() {
     must(&skopeo, &["inspect", "--raw", &oci]);
     let back = run(&["copy", &oci, &format!("oci:{}", file("back"))]).code(0);
     back.says(&["tagged v1"]);
-    for (flags, words) in [(&["--all-referrers"][..], "no room"), (&["--tag", "x"], "whole names")]
-    {
+    for (flags, words) in [
+        (&["--all-referrers"][..], "leave out --all-referrers, or write an oci-archive"),
+        (&["--tag", "x"], "whole names: docker-archive:FILE:NAME:TAG"),
+    ] {
         let refused = run(&[&["copy", &image.reference(), &docker], flags].concat());
         refused.code(2).says(&["DEST docker-archive:", words]);
     }
@@ -148,8 +145,8 @@ fn one_platform_has_its_own_digest() {
     let to = format!("{}/demo/app:v1", there.host());
     let reference = image.reference();
     let done = run(&["copy", &reference, &to, "--platform", "windows/amd64"]).code(0);
-    assert_eq!(there.tags("demo/app")["v1"], digest(done.line()));
-    assert_ne!(digest(done.line()), image.digest);
+    assert_eq!(there.tags("demo/app")["v1"], done.digest());
+    assert_ne!(done.digest(), image.digest);
     must(&crane, &["validate", "--insecure", "--remote", &to]);
     let refused = run(&["copy", &reference, &to, "--platform", "linux/s390x"]).code(3);
     refused.says(&["linux/s390x is not in this image, which has linux/amd64, windows/amd64"]);

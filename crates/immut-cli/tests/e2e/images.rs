@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use immut_testkit::contents;
 use immut_testkit::recipe::{Encoding, Fault, IndexRecipe, Recipe, descriptor, digest_of};
+use immut_testkit::{contents, pages};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{Run, run, text, workspace};
+use crate::common::{Run, run, text};
 
 const IMAGE: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -249,16 +249,7 @@ const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjw
 
 #[test]
 fn the_page_of_images_is_what_the_program_says() {
-    let path = workspace("docs/images.md");
-    let page = page();
-    if std::env::var_os("IMMUT_UPDATE_DOCS").is_some() {
-        fs::write(&path, &page).expect("docs/ is writable");
-    }
-    let there = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        there == page,
-        "docs/images.md is stale: run IMMUT_UPDATE_DOCS=1 cargo test -p immut-cli --test e2e images\n{page}"
-    );
+    pages::check("docs/images.md", &page(), "-p immut-cli --test e2e images");
 }
 
 fn page() -> String {

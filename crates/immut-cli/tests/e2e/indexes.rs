@@ -40,15 +40,10 @@ impl Scene {
 
     /// The command that `immut` printed, for another digest of the repository.
     fn verified(done: &Run, digest: &str) {
-        let result = done.line().split_once('@').expect("pinned").1;
         for cosign in cosigns() {
-            cosign_says(&cosign, &done.last().replace(result, digest)).code(0);
+            cosign_says(&cosign, &done.last().replace(done.digest(), digest)).code(0);
         }
     }
-}
-
-fn digest(line: &str) -> &str {
-    line.split_once('@').expect("pinned").1
 }
 
 /// MUST SHOW: an index goes through whole, and is signed at both levels.
@@ -56,12 +51,12 @@ fn digest(line: &str) -> &str {
 fn both_platforms_are_hardened_and_signed_at_both_levels() {
     let scene = Scene::new(|index| index);
     let done = scene.harden(&[]).code(0);
-    let index = scene.published(digest(done.line()));
+    let index = scene.published(done.digest());
     let lines = index["manifests"].as_array().expect("an index");
     let platforms: Vec<_> =
         lines.iter().map(|line| line["platform"]["architecture"].clone()).collect();
     assert_eq!(platforms, ["amd64", "arm64"]);
-    Scene::verified(&done, digest(done.line()));
+    Scene::verified(&done, done.digest());
     for line in lines {
         Scene::verified(&done, line["digest"].as_str().expect("a digest"));
     }
@@ -72,7 +67,7 @@ fn both_platforms_are_hardened_and_signed_at_both_levels() {
 fn a_windows_platform_is_left_out_and_named() {
     let scene = Scene::new(|index| index.image(&small().platform("windows", "amd64")));
     let done = scene.harden(&[]).code(0).says(&["left out windows/amd64 is a Windows image"]);
-    let index = scene.published(digest(done.line()));
+    let index = scene.published(done.digest());
     assert_eq!(index["manifests"].as_array().map(Vec::len), Some(2));
     let receipt = json_file(scene.path("receipt.json").as_ref());
     assert_eq!(receipt["leftOut"][0]["what"], "windows/amd64");
@@ -90,12 +85,12 @@ fn a_windows_platform_is_left_out_and_named() {
 fn one_platform_that_was_asked_for_is_published_as_a_manifest() {
     let scene = Scene::new(|index| index);
     let done = scene.harden(&["--platform", "linux/arm64"]).code(0);
-    let manifest = scene.published(digest(done.line()));
+    let manifest = scene.published(done.digest());
     assert!(manifest["manifests"].is_null() && manifest["layers"].is_array(), "{manifest}");
     let receipt = json_file(scene.path("receipt.json").as_ref());
     assert_eq!(receipt["platforms"][0]["platform"], "linux/arm64");
     assert_eq!(receipt["platforms"].as_array().map(Vec::len), Some(1));
-    Scene::verified(&done, digest(done.line()));
+    Scene::verified(&done, done.digest());
     scene
         .harden(&["--platform", "linux/s390x"])
         .code(3)

@@ -13,8 +13,8 @@ use immut_testkit::{fixtures, peers};
 use serde_json::Value;
 
 use crate::common::{
-    CONFINED, DockerRegistry, FOLDER, Podman, Run, cosign_says, cosigns, immut, json_file, key,
-    must, registry, run, text, validates,
+    CONFINED, DockerRegistry, FOLDER, Podman, Run, cosign_says, cosigns, digest, immut, json_file,
+    key, must, registry, run, text, validates,
 };
 
 const START: [&str; 4] = ["--entrypoint", r#"["redis-server"]"#, "--cmd", r#"["--save",""]"#];
@@ -74,10 +74,6 @@ impl Redis {
     /// `HOST/out/redis@sha256:...`.
     fn result(&self) -> &str {
         self.run.line()
-    }
-
-    fn digest(&self) -> &str {
-        self.result().split_once('@').expect("pinned").1
     }
 
     fn requests(&self) -> Vec<(String, String, u16)> {
@@ -146,12 +142,12 @@ fn another_key_is_refused_by_everybody() {
 #[test]
 fn the_files_say_what_stdout_says() {
     let Some(redis) = redis() else { return };
-    assert_eq!(fs::read_to_string(&redis.digest_file).expect("a file").trim(), redis.digest());
+    assert_eq!(fs::read_to_string(&redis.digest_file).expect("a file").trim(), redis.run.digest());
     let outputs = fs::read_to_string(&redis.github_output).expect("a file");
-    let expected = format!("before=1\ndigest={}\nimage={}\n", redis.digest(), redis.result());
+    let expected = format!("before=1\ndigest={}\nimage={}\n", redis.run.digest(), redis.result());
     assert!(outputs.starts_with(&expected), "{outputs}");
     let receipt = json_file(&redis.receipt);
-    assert_eq!(receipt["resultDigest"], redis.digest());
+    assert_eq!(receipt["resultDigest"], redis.run.digest());
     assert_eq!(receipt["source"], redis.source);
     if workspace_has("docs/receipt.schema.json") {
         validates(&receipt, "receipt.schema.json");
@@ -178,7 +174,7 @@ fn crane_and_skopeo_find_a_whole_image_with_a_numeric_user() {
     let raw = must(&skopeo, &["inspect", "--raw", "--tls-verify=false", &image]);
     let manifest: Value = serde_json::from_str(&raw).expect("JSON");
     let base = &manifest["annotations"]["org.opencontainers.image.base.digest"];
-    assert_eq!(base, redis.source.split_once('@').expect("pinned").1);
+    assert_eq!(base, digest(&redis.source));
 }
 
 /// MUST SHOW: it starts read-only, without capabilities, as that user, and has no shell.
@@ -330,7 +326,7 @@ fn the_second_run_pushes_nothing_new() {
     let second = redis.harden("again/redis").code(0);
     let second = second.says(&["was there already", "8 blobs there already"]);
     assert_eq!(first.line(), second.line());
-    assert!(second.line().ends_with(redis.digest()), "{second}");
+    assert!(second.line().ends_with(redis.run.digest()), "{second}");
     let requests = redis.registry.log()[log..].to_vec();
     let written: Vec<_> = requests
         .iter()

@@ -10,7 +10,7 @@ use immut_testkit::recipe::{Encoding, Fault, LayerRecipe, Recipe};
 use immut_testkit::registry::Registry;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{Run, immut, run, small, text};
+use crate::common::{Run, digest, immut, run, small, text};
 
 struct Scene {
     folder: TempDir,
@@ -48,12 +48,7 @@ fn wrong_use_is_exit_code_2() {
     let scene = Scene::new();
     let image = scene.image(&small());
     let tagged = format!("oci:{}:latest", text(&scene.folder.path().join("image")));
-    scene.refused(
-        &tagged,
-        &[],
-        2,
-        &["no reference by digest", image.split_once('@').expect("pinned").1],
-    );
+    scene.refused(&tagged, &[], 2, &["no reference by digest", digest(&image)]);
     scene.refused(
         &image,
         &["--entrypoint", "redis-server"],

@@ -15,18 +15,21 @@
 //! Equal recipes give equal bytes. The options called faults write images that are wrong on
 //! purpose.
 
+mod built;
 mod encode;
+mod faults;
 mod index;
 mod layer;
 mod layout;
 mod lazy;
 
+pub use built::{Built, BuiltLayer};
 pub use encode::{Encoding, digest_of};
+pub use faults::Fault;
 pub use index::{BuiltIndex, IndexRecipe};
 pub use layer::{LayerRecipe, LongNames, Naming, pax_record};
 
-use std::path::{Path, PathBuf};
-
+use faults::Layer;
 use serde_json::{Value, json};
 
 /// An image under construction.
@@ -39,79 +42,6 @@ pub struct Recipe {
     has_history: bool,
     docker: bool,
     name: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Layer {
-    tar: Vec<u8>,
-    encoding: Encoding,
-    /// The blob, if it is not just the encoded archive.
-    blob: Option<Vec<u8>>,
-    annotations: Option<Value>,
-    faults: Vec<Fault>,
-}
-
-/// What is wrong with a layer, on purpose; see [`Recipe::fault`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// The config names another `diff_id`.
-    DiffId,
-    /// The manifest names a digest that no blob has.
-    Missing,
-    /// The blob's last byte is another than its digest says.
-    Content,
-    /// The manifest's size is one byte too large.
-    Size,
-    /// Only that many bytes of the blob are there; digest and size are those of the whole.
-    Truncated(usize),
-    /// Only that many bytes of the encoded layer are there; digest and size are theirs.
-    EncodedTruncated(usize),
-    /// Bytes after the encoded layer; digest and size count them.
-    Trailing(Vec<u8>),
-    /// Another media type in the manifest.
-    MediaType(String),
-}
-
-/// An image as it was built.
-#[derive(Debug, Clone)]
-pub struct Built {
-    /// The layout's folder; empty if it was only built.
-    pub path: PathBuf,
-    /// The manifest's digest, `sha256:...`.
-    pub digest: String,
-    /// The manifest's bytes.
-    pub manifest: Vec<u8>,
-    /// The manifest's descriptor, with the platform and the name as an index has them.
-    pub descriptor: Value,
-    /// The config's bytes.
-    pub config: Vec<u8>,
-    /// The layers, lowest first.
-    pub layers: Vec<BuiltLayer>,
-    /// Digest and bytes of all blobs: layers, config, manifest.
-    pub blobs: Vec<(String, Vec<u8>)>,
-}
-
-/// A layer as it was built.
-#[derive(Debug, Clone)]
-pub struct BuiltLayer {
-    /// Media type, digest and size, as the manifest has them.
-    pub descriptor: Value,
-    /// The digest of the archive, as the config has it.
-    pub diff_id: String,
-    /// The archive.
-    pub tar: Vec<u8>,
-}
-
-impl Built {
-    /// The pinned reference to it: `oci:FOLDER@sha256:...`.
-    pub fn reference(&self) -> String {
-        format!("oci:{}@{}", self.path.display(), self.digest)
-    }
-
-    /// The file of a blob.
-    pub fn blob_path(&self, digest: &str) -> PathBuf {
-        layout::blob_path(&self.path, digest)
-    }
 }
 
 impl Recipe {
@@ -320,109 +250,8 @@ impl Recipe {
         self
     }
 
-    /// Builds the image without writing it.
-    pub fn build(&self) -> Built {
-        let (layers, mut blobs): (Vec<_>, Vec<_>) =
-            self.layers.iter().map(|layer| self.build_layer(layer)).unzip();
-        let config = self.config_bytes(&layers);
-        let kind = if self.docker { DOCKER_CONFIG } else { OCI_CONFIG };
-        let mut manifest = self.manifest.clone();
-        default(&mut manifest, "mediaType", self.media_type().into());
-        default(&mut manifest, "config", descriptor(kind, &config));
-        let lines = layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>();
-        default(&mut manifest, "layers", lines.into());
-        let manifest_bytes = manifest.to_string().into_bytes();
-        blobs.push(Some((digest_of(&config), config.clone())));
-        blobs.push(Some((digest_of(&manifest_bytes), manifest_bytes.clone())));
-        Built {
-            path: PathBuf::new(),
-            digest: digest_of(&manifest_bytes),
-            descriptor: self.line(&manifest, &manifest_bytes),
-            manifest: manifest_bytes,
-            config,
-            layers,
-            blobs: blobs.into_iter().flatten().collect(),
-        }
-    }
-
-    /// Writes the image into the layout at `folder`, which is made if it is not there; images
-    /// that are there already stay.
-    pub fn write(&self, folder: &Path) -> Built {
-        let built = self.build();
-        layout::write(folder, &built.blobs, built.descriptor.clone());
-        Built { path: folder.to_owned(), ..built }
-    }
-
     fn last_layer(&mut self) -> &mut Layer {
         self.layers.last_mut().expect("there is a layer")
-    }
-
-    fn build_layer(&self, layer: &Layer) -> (BuiltLayer, Option<(String, Vec<u8>)>) {
-        let mut blob = layer.blob.clone().unwrap_or_else(|| layer.encoding.encode(&layer.tar));
-        for fault in &layer.faults {
-            match fault {
-                Fault::EncodedTruncated(length) => blob.truncate(*length),
-                Fault::Trailing(bytes) => blob.extend(bytes),
-                _ => {}
-            }
-        }
-        let media_type = layer.encoding.media_type(self.docker);
-        let mut descriptor = descriptor(&media_type, &blob);
-        if let Some(annotations) = &layer.annotations {
-            descriptor["annotations"] = annotations.clone();
-        }
-        let digest = digest_of(&blob);
-        let mut diff_id = digest_of(&layer.tar);
-        let mut stored = Some((digest, blob.clone()));
-        for fault in &layer.faults {
-            match fault {
-                Fault::DiffId => diff_id = digest_of(b"another archive"),
-                Fault::Missing => {
-                    descriptor["digest"] = digest_of(b"another blob").into();
-                    stored = None;
-                }
-                Fault::Content => {
-                    // The last byte: of the zeros in a plain archive, of the checksum in gzip.
-                    *stored.as_mut().unwrap().1.last_mut().unwrap() ^= 1;
-                }
-                Fault::Size => descriptor["size"] = (blob.len() + 1).into(),
-                Fault::Truncated(length) => stored.as_mut().unwrap().1.truncate(*length),
-                Fault::MediaType(other) => descriptor["mediaType"] = other.as_str().into(),
-                Fault::EncodedTruncated(_) | Fault::Trailing(_) => {}
-            }
-        }
-        (BuiltLayer { descriptor, diff_id, tar: layer.tar.clone() }, stored)
-    }
-
-    fn config_bytes(&self, layers: &[BuiltLayer]) -> Vec<u8> {
-        let mut config = self.config.clone();
-        let diff_ids = layers.iter().map(|layer| layer.diff_id.as_str()).collect::<Vec<_>>();
-        default(&mut config, "rootfs", json!({ "type": "layers", "diff_ids": diff_ids }));
-        if self.has_history {
-            default(&mut config, "history", self.history.clone().into());
-        }
-        config.to_string().into_bytes()
-    }
-
-    fn media_type(&self) -> &'static str {
-        if self.docker { DOCKER_MANIFEST } else { OCI_MANIFEST }
-    }
-
-    /// What an index says of the image.
-    fn line(&self, manifest: &Value, bytes: &[u8]) -> Value {
-        let media_type = manifest["mediaType"].as_str().unwrap_or(self.media_type());
-        let mut line = descriptor(media_type, bytes);
-        let mut platform = json!({
-            "architecture": self.config["architecture"], "os": self.config["os"],
-        });
-        if let Some(variant) = self.config.get("variant") {
-            platform["variant"] = variant.clone();
-        }
-        line["platform"] = platform;
-        if let Some(name) = &self.name {
-            line["annotations"] = json!({ REF_NAME: name });
-        }
-        line
     }
 }
 
@@ -435,10 +264,6 @@ impl Default for Recipe {
 /// A descriptor of `content`.
 pub fn descriptor(media_type: &str, content: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": digest_of(content), "size": content.len() })
-}
-
-fn default(json: &mut Value, field: &str, value: Value) {
-    json.as_object_mut().expect("an object").entry(field).or_insert(value);
 }
 
 const CREATED: &str = "2024-01-01T00:00:00Z";

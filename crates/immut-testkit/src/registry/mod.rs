@@ -31,6 +31,8 @@ use http::{Request, Response};
 pub use options::{Auth, Fault, Options, Referrers, Rule, Sessions, TokenService, Uploads};
 use routes::Storage;
 
+use crate::recipe::digest_of;
+
 /// The one user that registries with [`Auth`] know.
 pub const USER: &str = "me";
 /// The user's password.
@@ -152,7 +154,7 @@ impl Registry {
 
     /// Puts a blob in, past the protocol, and returns its digest.
     pub fn add_blob(&self, repository: &str, content: &[u8]) -> String {
-        let digest = routes::digest(content);
+        let digest = digest_of(content);
         let mut storage = lock(&self.shared.storage);
         let repository = storage.repositories.entry(repository.to_owned()).or_default();
         repository.blobs.insert(digest.clone(), content.to_vec());
@@ -161,7 +163,7 @@ impl Registry {
 
     /// Puts a manifest and its tag in, past the protocol, and returns its digest.
     pub fn add_manifest(&self, repository: &str, tag: &str, kind: &str, content: &[u8]) -> String {
-        let digest = routes::digest(content);
+        let digest = digest_of(content);
         let mut storage = lock(&self.shared.storage);
         let repository = storage.repositories.entry(repository.to_owned()).or_default();
         repository.manifests.insert(digest.clone(), (kind.to_owned(), content.to_vec()));

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use sha2::Digest as _;
 
 use super::http::{Request, Response};
 use super::{Options, Referrers};
+use crate::recipe::digest_of;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -36,10 +36,6 @@ pub(super) struct Repository {
     pub(super) blobs: BTreeMap<String, Vec<u8>>,
     pub(super) manifests: BTreeMap<String, (String, Vec<u8>)>,
     pub(super) tags: BTreeMap<String, String>,
-}
-
-pub(super) fn digest(content: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(sha2::Sha256::digest(content)))
 }
 
 /// Answers a request that is allowed.
@@ -146,7 +142,7 @@ impl Call<'_> {
     fn put_manifest(&mut self, asked: &str) -> Response {
         let content = self.request.body.clone();
         let media_type = self.request.header("content-type").unwrap_or_default().to_owned();
-        let digest = digest(&content);
+        let digest = digest_of(&content);
         let subject = subject(&content);
         if asked.starts_with("sha256:") && asked != digest {
             return Response::error(400, "DIGEST_INVALID");

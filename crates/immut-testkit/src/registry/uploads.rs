@@ -2,7 +2,8 @@
 
 use super::Sessions;
 use super::http::Response;
-use super::routes::{Call, Upload, digest};
+use super::routes::{Call, Upload};
+use crate::recipe::digest_of;
 
 impl Call<'_> {
     pub(super) fn upload(&mut self) -> Response {
@@ -106,7 +107,7 @@ impl Call<'_> {
         };
         let mut content = upload.content;
         content.extend(&self.request.body);
-        let found = digest(&content);
+        let found = digest_of(&content);
         if self.request.parameter("digest").as_deref() != Some(&found) {
             return Response::error(400, "DIGEST_INVALID");
         }

@@ -1,0 +1,36 @@
+//! What was copied.
+
+use immut_core::{Copied, Referrers, Tagging};
+
+use super::{note, untagged};
+use crate::progress;
+
+/// What was copied, and what was not.
+pub(crate) fn copied(copied: &Copied) {
+    note(&progress::totals().text());
+    match copied.referrers {
+        Referrers::Copied(0) | Referrers::Left(0) => {}
+        Referrers::Copied(count) => {
+            note(&format!("with {count} signatures or other manifests about it"));
+        }
+        Referrers::Left(count) => note(&format!(
+            "{count} signatures or other manifests about it are not copied; --all-referrers takes them along"
+        )),
+    }
+    if copied.foreign > 0 {
+        note(&format!(
+            "{} layers may not be distributed and are not copied; engines fetch them where the manifest says",
+            copied.foreign
+        ));
+    }
+    for (tag, tagging) in &copied.tags {
+        note(&match tagging {
+            Tagging::New => format!("tagged {tag}"),
+            Tagging::Moved(before) => format!("tagged {tag}, which named {before} before"),
+            Tagging::Same => format!("tag {tag} named it already"),
+        });
+    }
+    if copied.tags.is_empty() {
+        untagged();
+    }
+}

@@ -1,0 +1,49 @@
+//! What hardening did.
+
+use std::fmt::Write as _;
+
+use immut_core::rewrite::LayerOutcome;
+use immut_core::{Hardened, Outcome, Published};
+
+use super::plan::{config_line, remarks};
+use super::{BOLD, left_out, note, signed, summary, totals, untagged};
+
+/// What hardening did.
+pub(crate) fn hardened(hardened: &Hardened, published: &Published, tags: &[String]) {
+    for outcome in &hardened.platforms {
+        note(&outcome_text(outcome));
+    }
+    left_out(&hardened.left_out);
+    if !hardened.is_changed() {
+        note("nothing had to be changed: the digest stays");
+    }
+    signed(&published.signed);
+    if tags.is_empty() {
+        untagged();
+    } else {
+        note(&format!("tagged {}", tags.join(", ")));
+    }
+}
+
+fn outcome_text(outcome: &Outcome) -> String {
+    let plan = &outcome.plan;
+    let mut text = format!("{BOLD}{}{BOLD:#}\n", outcome.platform);
+    let found = summary(&outcome.found);
+    writeln!(text, "  before  {}  {found}", totals(plan.before)).ok();
+    writeln!(text, "  after   {}  {}", totals(plan.after), summary(&outcome.left)).ok();
+    let count = |kind: fn(&LayerOutcome) -> bool| {
+        outcome.rewritten.layers.iter().filter(|one| kind(one)).count()
+    };
+    let untouched = count(|one| *one == LayerOutcome::Untouched);
+    let rewritten = count(|one| matches!(one, LayerOutcome::Rewritten(_)));
+    let dropped = count(|one| *one == LayerOutcome::Dropped);
+    writeln!(text, "  layers  {untouched} untouched, {rewritten} rewritten, {dropped} left out")
+        .ok();
+    for step in &plan.steps {
+        if let Some(line) = config_line(&step.action) {
+            writeln!(text, "  {line}").ok();
+        }
+    }
+    remarks(&mut text, plan);
+    text.trim_end().to_owned()
+}

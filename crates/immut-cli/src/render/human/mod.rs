@@ -1,0 +1,91 @@
+//! Results for people: the product on stdout, the talk on stderr.
+
+mod audit;
+mod copy;
+mod failure;
+mod harden;
+mod plan;
+mod rules;
+mod sign;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anstyle::{AnsiColor, Style};
+use immut_core::LeftOut;
+use immut_core::finding::{Finding, Severity};
+use immut_core::plan::Totals;
+
+pub(crate) use audit::audit;
+pub(crate) use copy::copied;
+pub(crate) use failure::failure;
+pub(crate) use harden::hardened;
+pub(crate) use plan::plans;
+pub(crate) use rules::{rule, rules};
+pub(crate) use sign::{signed, verified, verify_hint};
+
+use super::quantity;
+use crate::progress::undisturbed;
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+const BOLD: Style = Style::new().bold();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+/// More lines than that of one kind are counted instead of shown.
+const MOST: usize = 12;
+
+/// Says nothing but errors from here on.
+pub(crate) fn quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// The product: one line on stdout.
+pub(crate) fn product(text: &str) {
+    // A reader that went away wants no more.
+    undisturbed(|| drop(writeln!(anstream::stdout(), "{text}")));
+}
+
+/// A remark on stderr.
+pub(crate) fn note(text: &str) {
+    if !QUIET.load(Ordering::Relaxed) {
+        undisturbed(|| drop(writeln!(anstream::stderr(), "{text}")));
+    }
+}
+
+fn totals(totals: Totals) -> String {
+    format!("{} files, {}", quantity::count(totals.files), quantity::bytes(totals.bytes))
+}
+
+/// How many findings there are, by rule.
+fn summary(findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return "no findings".to_owned();
+    }
+    let mut by_rule: BTreeMap<&str, usize> = BTreeMap::new();
+    for finding in findings {
+        *by_rule.entry(finding.rule.as_str()).or_default() += 1;
+    }
+    let parts: Vec<String> =
+        by_rule.iter().map(|(rule, count)| format!("{count} {rule}")).collect();
+    format!("{} findings ({})", findings.len(), parts.join(", "))
+}
+
+fn left_out(left_out: &[LeftOut]) {
+    for one in left_out {
+        note(&format!("{YELLOW}left out{YELLOW:#} {} {}", one.what, one.reason));
+    }
+}
+
+fn untagged() {
+    note("no tag names it, only its digest; --tag TAG gives it one");
+}
+
+fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::High | Severity::Critical => RED,
+        Severity::Medium => YELLOW,
+        _ => DIM,
+    }
+}

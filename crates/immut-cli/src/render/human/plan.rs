@@ -1,0 +1,121 @@
+//! Plans: what would be done, why, and what speaks against it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use immut_core::finding::RuleId;
+use immut_core::name::PinnedRef;
+use immut_core::path::lossy;
+use immut_core::plan::{Action, Plan, command_line};
+use immut_core::{LeftOut, Planned};
+
+use super::failure::conflict;
+use super::{BOLD, DIM, MOST, RED, YELLOW, left_out, product, totals};
+
+/// Plans: what would be done, why, and what speaks against it.
+pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], not_planned: &[LeftOut]) {
+    let mut text = format!("{BOLD}{image}{BOLD:#}\n");
+    for one in planned {
+        plan(&mut text, &one.platform.to_string(), &one.plan);
+    }
+    product(text.trim_end());
+    left_out(not_planned);
+}
+
+fn plan(text: &mut String, platform: &str, plan: &Plan) {
+    writeln!(text, "{BOLD}{platform}{BOLD:#}").ok();
+    if plan.is_empty() {
+        writeln!(text, "  nothing to do: the digest stays").ok();
+    }
+    let mut groups: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+    for step in &plan.steps {
+        let rules: Vec<&str> = step.because.iter().map(RuleId::as_str).collect();
+        let (verb, subject) = verb(&step.action);
+        groups.entry((rules.join(", "), verb)).or_default().push(subject);
+    }
+    for ((rules, verb), subjects) in &groups {
+        writeln!(text, "  {BOLD}{verb}{BOLD:#} {} {DIM}because of {rules}{DIM:#}", subjects.len())
+            .ok();
+        for subject in subjects.iter().take(MOST) {
+            writeln!(text, "    {subject}").ok();
+        }
+        if subjects.len() > MOST {
+            writeln!(
+                text,
+                "    {DIM}and {} more; --format json lists them all{DIM:#}",
+                subjects.len() - MOST
+            )
+            .ok();
+        }
+    }
+    writeln!(text, "  before  {}\n  after   {}", totals(plan.before), totals(plan.after)).ok();
+    remarks(text, plan);
+    if !plan.conflicts.is_empty() {
+        writeln!(
+            text,
+            "  {RED}conflicts{RED:#}: the image would not start, so harden would refuse (exit 4)"
+        )
+        .ok();
+        plan.conflicts.iter().for_each(|one| conflict(text, one));
+    }
+}
+
+fn verb(action: &Action) -> (&'static str, String) {
+    match action {
+        Action::Remove { path } => ("remove", path.to_string()),
+        Action::DropHidden { entry, path } => {
+            ("drop hidden", format!("{path} (layer {})", entry.layer + 1))
+        }
+        Action::DropMarker { entry, path } => {
+            ("drop marker", format!("{path} (layer {})", entry.layer + 1))
+        }
+        Action::DropTable { entry, path } => {
+            ("drop table of contents", format!("{path} (layer {})", entry.layer + 1))
+        }
+        Action::ClearMode { path, bits } => ("clear mode", format!("{path} ({bits:04o})")),
+        Action::ClearCapability { path } => ("clear capability", path.to_string()),
+        Action::Carry { path, .. } => ("make a file of the hardlink", path.to_string()),
+        Action::Relink { path, target, .. } => ("relink", format!("{path} to {target}")),
+        Action::DropEmptied { layer } => ("leave out layer", (layer + 1).to_string()),
+        Action::EditFile { path, .. } => ("edit", path.to_string()),
+        Action::AddDirectory { path, mode, owner, .. } => {
+            ("add directory", format!("{path} (mode {mode:04o}, owner {}:{})", owner.0, owner.1))
+        }
+        other => ("set", config_line(other).unwrap_or_default()),
+    }
+}
+
+/// What a step does to the config, in a line; none for steps that work on files.
+pub(super) fn config_line(action: &Action) -> Option<String> {
+    Some(match action {
+        Action::SetUser { from, to } if from.is_empty() => {
+            format!("user    root (none was set) -> {to}")
+        }
+        Action::SetUser { from, to } => format!("user    {} -> {to}", lossy(from.as_bytes())),
+        Action::SetEntrypoint { to } => format!("entrypoint {}", command_line(to)),
+        Action::SetCmd { to } => format!("cmd     {}", command_line(to)),
+        Action::SetHealthcheck { to: Some(check) } => format!("health  {}", check["Test"]),
+        Action::SetHealthcheck { to: None } => "health  no check".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What stays, and what is worth knowing of it.
+pub(super) fn remarks(text: &mut String, plan: &Plan) {
+    for kept in plan.kept.iter().take(MOST) {
+        writeln!(text, "  {YELLOW}kept{YELLOW:#}    {} (rule {})", kept.path, kept.rule).ok();
+    }
+    if plan.kept.len() > MOST {
+        writeln!(text, "  {YELLOW}kept{YELLOW:#}    and {} more", plan.kept.len() - MOST).ok();
+    }
+    if !plan.orphaned.is_empty() {
+        let count = plan.orphaned.len();
+        writeln!(text, "  {DIM}orphaned{DIM:#} {count} scripts stay without their interpreter; the receipt lists them").ok();
+    }
+    for note in &plan.notes {
+        writeln!(text, "  {YELLOW}note{YELLOW:#}    {note}").ok();
+    }
+    for unseen in &plan.unseen {
+        writeln!(text, "  {YELLOW}unseen{YELLOW:#}  {unseen}").ok();
+    }
+}
