@@ -5,7 +5,7 @@
 //! ```text
 //! audit  = Source -> Inventory -> Findings
 //! plan   = Source -> Inventory -> Findings -> Plan
-//! harden = Source -> Inventory -> Findings -> Plan -> rewrite -> Rewritten -> publish (Sink, Signer)
+//! harden = Source -> Inventory -> Findings -> Plan -> rewrite -> Hardened -> publish (Sink, Signer)
 //! verify = pinned reference -> signatures -> Verified
 //! copy   = Source -> Sink, byte for byte
 //! ```
