@@ -58,4 +58,4 @@ pub use copy::{Copied, Copying, Referrers, Tagging, copy};
 pub use error::{Error, LeftOut, Refused};
 pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
 pub use options::Options;
-pub use planning::{Planned, left_out, plan};
+pub use planning::{Planned, Planning, plan};

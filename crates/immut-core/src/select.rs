@@ -44,6 +44,11 @@ pub(crate) struct Companion {
     pub(crate) about: Digest,
 }
 
+/// The image or the index of a digest.
+pub(crate) fn read(digest: &Digest, source: &dyn Source) -> Result<Image, Error> {
+    Ok(Image::parse(source.manifest(digest)?).map_err(store::Error::Image)?)
+}
+
 /// Every platform that can be hardened, or those that were asked for.
 pub(crate) fn select(
     image: &Image,

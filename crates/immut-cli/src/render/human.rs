@@ -16,7 +16,7 @@ use immut_core::store;
 use immut_core::trust::{
     self, KeySource, NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command,
 };
-use immut_core::{Audit, Error, Hardened, LeftOut, Outcome, Planned, Published, Refused};
+use immut_core::{Audit, Error, Hardened, LeftOut, Outcome, Planning, Published, Refused};
 use indicatif::{DecimalBytes, HumanCount};
 
 use crate::args::Global;
@@ -316,13 +316,13 @@ fn severity_style(severity: Severity) -> Style {
 }
 
 /// Plans: what would be done, why, and what speaks against it.
-pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], not_planned: &[LeftOut]) {
+pub(crate) fn plans(image: &PinnedRef, planning: &Planning) {
     let mut text = format!("{BOLD}{image}{BOLD:#}\n");
-    for one in planned {
+    for one in &planning.platforms {
         plan(&mut text, &one.platform.to_string(), &one.plan);
     }
     product(text.trim_end());
-    left_out(not_planned);
+    left_out(&planning.left_out);
 }
 
 fn plan(text: &mut String, platform: &str, plan: &Plan) {
