@@ -72,7 +72,7 @@ pub(crate) struct Global {
     /// Certificates in PEM that are trusted besides the system's
     #[arg(long, global = true, value_name = "FILE", help_heading = "Registries")]
     pub(crate) ca: Option<PathBuf>,
-    /// Layers that are worked on at the same time [default: the processors]
+    /// Layers or blobs that are worked on at the same time [default: the processors]
     #[arg(long, global = true, value_name = "N", help_heading = "Work")]
     pub(crate) jobs: Option<usize>,
     /// How long work is shown [default: bars on a terminal, else plain]

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use immut_core::name::{self, Location, Reference};
-use immut_core::store::Layout;
+use immut_core::image::Image;
+use immut_core::name::{self, Digest, Location, Reference};
+use immut_core::store::{Layout, Source};
 
 use crate::exit::Failure;
 
@@ -29,8 +30,8 @@ impl Destination<'_> {
         }
     }
 
-    /// The reference's own tag and the others. An image in a layout has to have a name: `otherwise`,
-    /// or `latest`.
+    /// The reference's own tag and the others. Without any it is `otherwise`; an image in a layout has
+    /// to have a name, so there it is `latest`.
     pub(crate) fn tags(&self, otherwise: Option<&str>) -> Vec<String> {
         let mut tags: Vec<String> = self.to.tag.iter().cloned().collect();
         for tag in self.more {
@@ -38,11 +39,34 @@ impl Destination<'_> {
                 tags.push(tag.clone());
             }
         }
-        let named = matches!(self.to.location, Location::Layout(_) | Location::OciArchive(_));
-        if tags.is_empty() && named {
-            tags.push(otherwise.unwrap_or("latest").to_owned());
+        if tags.is_empty() {
+            let name = match self.to.location {
+                Location::Layout(_) | Location::OciArchive(_) => otherwise.or(Some("latest")),
+                _ => otherwise,
+            };
+            tags.extend(name.map(str::to_owned));
         }
         tags
+    }
+
+    /// Refuses an index where only one platform has room, before its layers are read.
+    pub(crate) fn check_room(
+        &self,
+        source: &dyn Source,
+        digest: &Digest,
+        one_platform: bool,
+    ) -> Result<(), Failure> {
+        if one_platform || !matches!(self.to.location, Location::DockerArchive(_)) {
+            return Ok(());
+        }
+        match Image::parse(source.manifest(digest)?) {
+            Ok(Image::Index(_)) => Err(Failure::Usage(format!(
+                "{} {}: this is an index, and a docker archive holds images of one platform; name one with --platform, or write an oci-archive",
+                self.argument, self.to
+            ))),
+            // What is no image is refused by whoever reads it.
+            _ => Ok(()),
+        }
     }
 
     /// A digest, which nobody can choose.

@@ -11,6 +11,7 @@ use immut_core::store::{
 
 use crate::args::Global;
 use crate::exit::Failure;
+use crate::render::human::note;
 
 /// Registries as the command line wants them spoken to.
 pub(crate) fn options(global: &Global) -> Result<RegistryOptions, Failure> {
@@ -60,7 +61,11 @@ pub(crate) fn sink(
         }
         Location::Layout(folder) => Ok(Box::new(Draft::new(folder)?)),
         Location::OciArchive(_) | Location::DockerArchive(_) => {
-            Ok(Box::new(ArchiveDraft::new(location)?))
+            let draft = ArchiveDraft::new(location)?;
+            if location.archive().is_some_and(Path::exists) {
+                note(&format!("{location} is there already; it will be replaced as a whole"));
+            }
+            Ok(Box::new(draft))
         }
         other => Err(Failure::Usage(format!("{other} cannot be written to"))),
     }

@@ -6,7 +6,7 @@ use crate::image::Platform;
 use crate::name::Digest;
 use crate::options::Options;
 use crate::plan::{Kept, Totals};
-use crate::planning::{Planned, plan_image};
+use crate::planning::{Planned, Planning, plan};
 use crate::store::Source;
 
 /// What was found in one image.
@@ -49,11 +49,8 @@ pub struct Audit {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn audit(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Audit, Error> {
-    let image =
-        crate::image::Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
-    let (planned, beside) = plan_image(&image, source, None, options)?;
-    let platforms = planned.into_iter().map(audited).collect();
-    Ok(Audit { platforms, left_out: beside.left_out })
+    let Planning { platforms, left_out } = plan(digest, source, options)?;
+    Ok(Audit { platforms: platforms.into_iter().map(audited).collect(), left_out })
 }
 
 fn audited(planned: Planned) -> Audited {

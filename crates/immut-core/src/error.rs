@@ -45,7 +45,8 @@ pub enum Error {
     /// Writing the image to its destination.
     #[error("publish the image: {0}")]
     Publish(store::Error),
-    /// Copying an image as it is; no tag was written.
+    /// Copying an image as it is. Tags come last: none is written, but for those before one that is
+    /// refused itself.
     #[error("copy the image: {0}")]
     Copy(store::Error),
     /// The destination has signatures that the source has not, and the other way round.

@@ -5,7 +5,7 @@
 //! ```text
 //! audit  = Source -> Inventory -> Findings
 //! plan   = Source -> Inventory -> Findings -> Plan
-//! harden = Source -> Inventory -> Findings -> Plan -> rewrite -> Rewritten -> publish (Sink, Signer)
+//! harden = Source -> Inventory -> Findings -> Plan -> rewrite -> Hardened -> publish (Sink, Signer)
 //! verify = pinned reference -> signatures -> Verified
 //! copy   = Source -> Sink, byte for byte
 //! ```
@@ -58,4 +58,4 @@ pub use copy::{Copied, Copying, Referrers, Tagging, copy};
 pub use error::{Error, LeftOut, Refused};
 pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
 pub use options::Options;
-pub use planning::{Planned, left_out, plan};
+pub use planning::{Planned, Planning, plan};

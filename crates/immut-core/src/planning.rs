@@ -8,7 +8,7 @@ use crate::name::Digest;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::rules::examine;
-use crate::select::{Beside, Chosen, Selection, select};
+use crate::select::{Beside, Chosen, Selection, read, select};
 use crate::store::{Layout, Source};
 
 /// One platform with what was found and what would be done.
@@ -35,52 +35,37 @@ impl Planned {
     }
 }
 
+/// The plans of an image: its platforms, and what was left out.
+#[derive(Debug)]
+pub struct Planning {
+    /// For each platform.
+    pub platforms: Vec<Planned>,
+    /// Lines of the index that are not worked on, such as those for Windows.
+    pub left_out: Vec<LeftOut>,
+}
+
 /// Says what hardening an image would do, for each platform; nothing is written.
 ///
 /// ```
-/// # use immut_testkit::{Recipe, contents};
+/// # use immut_testkit::{Recipe, contents, recipe::IndexRecipe};
 /// use immut_core::{Options, store::Layout};
 /// let folder = tempfile::tempdir()?;
-/// let image = Recipe::new()
+/// let linux = Recipe::new()
 ///     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, b"program"))
-///     .user("7").entrypoint(&["/app"]).write(&folder.path().join("image"));
-/// let source = Layout::open(&folder.path().join("image"))?;
-/// let planned = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
-/// assert!(planned[0].plan.conflicts.is_empty());
-/// assert_eq!(planned[0].plan.steps[0].because.first().map(|rule| rule.as_str()), Some("shell"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn plan(
-    digest: &Digest,
-    source: &dyn Source,
-    options: &Options,
-) -> Result<Vec<Planned>, Error> {
-    let image = Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
-    Ok(plan_image(&image, source, None, options)?.0)
-}
-
-/// Says what of an image [`plan`] and [`harden`](crate::harden) leave out, such as its Windows
-/// platforms; only manifests and configs are read.
-///
-/// ```
-/// # use immut_testkit::{Recipe, recipe::IndexRecipe};
-/// use immut_core::{Options, store::Layout};
-/// let folder = tempfile::tempdir()?;
-/// let linux = Recipe::new().layer(|l| l.file("/app", 0o755, b"x")).entrypoint(&["/app"]);
+///     .user("7").entrypoint(&["/app"]);
 /// let image = IndexRecipe::new().image(&linux).image(&linux.clone().platform("windows", "amd64"))
 ///     .write(folder.path());
 /// let source = Layout::open(folder.path())?;
-/// let left_out = immut_core::left_out(&image.digest.parse()?, &source, &Options::default())?;
-/// assert_eq!(left_out[0].what, "windows/amd64");
+/// let planning = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+/// let plan = &planning.platforms[0].plan;
+/// assert!(plan.conflicts.is_empty());
+/// assert_eq!(plan.steps[0].because.first().map(|rule| rule.as_str()), Some("shell"));
+/// assert_eq!(planning.left_out[0].what, "windows/amd64");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn left_out(
-    digest: &Digest,
-    source: &dyn Source,
-    options: &Options,
-) -> Result<Vec<LeftOut>, Error> {
-    let image = Image::parse(source.manifest(digest)?).map_err(crate::store::Error::Image)?;
-    Ok(select(&image, &options.platforms, source)?.beside.left_out)
+pub fn plan(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Planning, Error> {
+    let (platforms, beside) = plan_image(&read(digest, source)?, source, None, options)?;
+    Ok(Planning { platforms, left_out: beside.left_out })
 }
 
 /// Plans all platforms; blobs that are read are kept in the stage, if there is one.

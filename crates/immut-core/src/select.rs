@@ -44,30 +44,44 @@ pub(crate) struct Companion {
     pub(crate) about: Digest,
 }
 
+/// The image or the index of a digest.
+pub(crate) fn read(digest: &Digest, source: &dyn Source) -> Result<Image, Error> {
+    Ok(Image::parse(source.manifest(digest)?).map_err(store::Error::Image)?)
+}
+
 /// Every platform that can be hardened, or those that were asked for.
 pub(crate) fn select(
     image: &Image,
     asked: &[Platform],
     source: &dyn Source,
 ) -> Result<Selection, Error> {
-    let mut selecting = Selecting {
-        asked,
-        source,
-        selection: Selection::default(),
-        read: HashSet::new(),
-        unasked: HashSet::new(),
-        there: Vec::new(),
-        refused: Vec::new(),
-        served: Vec::new(),
-    };
-    match image {
-        Image::Manifest(manifest) => selecting.manifest(manifest.clone(), None)?,
-        Image::Index(index) => selecting.index(index, 0)?,
-    }
-    selecting.finish()
+    Selecting::through(image, Purpose::Hardening, asked, source)?.finish()
+}
+
+/// The manifests of one platform, each once and with the platform that it is for; at least one.
+pub(crate) fn find(
+    image: &Image,
+    asked: &Platform,
+    source: &dyn Source,
+) -> Result<Vec<(Platform, RawManifest)>, Error> {
+    let asked = std::slice::from_ref(asked);
+    let mut found = Selecting::through(image, Purpose::Copying, asked, source)?.served;
+    let mut seen = HashSet::new();
+    found.retain(|(_, raw)| seen.insert(raw.descriptor().digest));
+    Ok(found)
+}
+
+/// What manifests are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Images for Linux whose layers can be read.
+    Hardening,
+    /// Whatever is for the platform: its bytes are taken as they are.
+    Copying,
 }
 
 struct Selecting<'a> {
+    purpose: Purpose,
     asked: &'a [Platform],
     source: &'a dyn Source,
     selection: Selection,
@@ -79,20 +93,52 @@ struct Selecting<'a> {
     there: Vec<Platform>,
     /// Platforms that cannot be worked on, and why.
     refused: Vec<(Platform, String)>,
-    /// Platforms that are worked on; one manifest may serve several.
-    served: Vec<Platform>,
+    /// Platforms that are worked on, and the manifest of each; one may serve several.
+    served: Vec<(Platform, RawManifest)>,
 }
 
-impl Selecting<'_> {
-    fn finish(mut self) -> Result<Selection, Error> {
-        for asked in self.asked {
-            if self.served.iter().any(|one| one.matches(asked)) {
-                continue;
-            }
-            let known = self.refused.into_iter().find(|(platform, _)| platform.matches(asked));
-            let reason = known.map_or_else(|| not_there(&self.there), |(_, reason)| reason);
-            return Err(Error::Platform { asked: asked.clone(), reason });
+impl<'a> Selecting<'a> {
+    /// Goes through an image; every platform that was asked for is served then.
+    fn through(
+        image: &Image,
+        purpose: Purpose,
+        asked: &'a [Platform],
+        source: &'a dyn Source,
+    ) -> Result<Self, Error> {
+        let mut selecting = Self {
+            purpose,
+            asked,
+            source,
+            selection: Selection::default(),
+            read: HashSet::new(),
+            unasked: HashSet::new(),
+            there: Vec::new(),
+            refused: Vec::new(),
+            served: Vec::new(),
+        };
+        match image {
+            Image::Manifest(manifest) => selecting.manifest(manifest.clone(), None)?,
+            Image::Index(index) => selecting.index(index, 0)?,
         }
+        let unserved = |asked: &&Platform| !selecting.serves(asked);
+        match asked.iter().find(unserved) {
+            None => Ok(selecting),
+            Some(asked) => {
+                Err(Error::Platform { asked: asked.clone(), reason: selecting.why_not(asked) })
+            }
+        }
+    }
+
+    fn serves(&self, asked: &Platform) -> bool {
+        self.served.iter().any(|(platform, _)| platform.matches(asked))
+    }
+
+    fn why_not(&self, asked: &Platform) -> String {
+        let known = self.refused.iter().find(|(platform, _)| platform.matches(asked));
+        known.map_or_else(|| not_there(&self.there), |(_, reason)| reason.clone())
+    }
+
+    fn finish(mut self) -> Result<Selection, Error> {
         self.leave_companions();
         if self.selection.chosen.is_empty() {
             return Err(Error::NoPlatform { left_out: self.selection.beside.left_out });
@@ -141,11 +187,12 @@ impl Selecting<'_> {
             return Ok(());
         }
         if !self.read.insert(digest) {
-            let again = self.selection.chosen.iter().any(|one| one.manifest.digest() == digest);
-            self.served.extend(platform.filter(|_| again).cloned());
+            let mut served = self.served.iter();
+            let again = served.find(|(_, raw)| raw.descriptor().digest == digest).cloned();
+            self.served.extend(platform.cloned().zip(again.map(|(_, raw)| raw)));
             return Ok(());
         }
-        if let Some(reason) = platform.and_then(not_ours) {
+        if let Some(reason) = platform.and_then(|platform| self.not_ours(platform)) {
             self.refuse(platform, &digest, reason);
             return Ok(());
         }
@@ -176,27 +223,37 @@ impl Selecting<'_> {
                 Ok(())
             }
             Err(image::Error::Artifact(artifact)) => {
-                self.artifact(digest, &artifact, &raw);
+                self.artifact(raw, &artifact, platform);
                 Ok(())
             }
             Err(error) => Err(store::Error::Image(error).into()),
         }
     }
 
-    /// An artifact about a manifest goes with it; another one is left out.
-    fn artifact(&mut self, digest: Digest, artifact: &Artifact, raw: &RawManifest) {
+    /// An artifact about a manifest goes with it; another one is left out. What is copied may be an
+    /// artifact as well, if its line says for which platform.
+    fn artifact(&mut self, raw: RawManifest, artifact: &Artifact, platform: Option<&Platform>) {
+        let digest = raw.descriptor().digest;
         let beside = &mut self.selection.beside;
-        if let Some(about) = store::subject(raw) {
+        if let Some(about) = store::subject(&raw) {
             let what = artifact.to_string();
             beside.companions.push(Companion { digest, what, about });
         } else {
             let reason = format!("is {artifact}, no container image");
+            self.refused.extend(platform.map(|platform| (platform.clone(), reason.clone())));
             beside.left_out.push(LeftOut { what: digest.to_string(), reason });
+        }
+        if self.purpose == Purpose::Copying {
+            self.served.extend(platform.map(|platform| (platform.clone(), raw)));
         }
     }
 
     /// Takes an image, for the platform that its line or else its config says.
     fn manifest(&mut self, manifest: Manifest, platform: Option<&Platform>) -> Result<(), Error> {
+        if let (Purpose::Copying, Some(platform)) = (self.purpose, platform) {
+            self.served.push((platform.clone(), manifest.raw().clone()));
+            return Ok(());
+        }
         let bytes = store::read_small(self.source, manifest.config())?;
         let config = RuntimeConfig::parse(&bytes).map_err(store::Error::Image)?;
         let own = config.platform();
@@ -205,12 +262,14 @@ impl Selecting<'_> {
             self.unasked.insert(manifest.digest());
             return Ok(());
         }
-        if let Some(reason) = not_ours(&platform) {
+        if let Some(reason) = self.not_ours(&platform) {
             self.refuse(Some(&platform), &manifest.digest(), reason);
             return Ok(());
         }
-        manifest.check_layers().map_err(store::Error::Image)?;
-        self.served.push(platform.clone());
+        if self.purpose == Purpose::Hardening {
+            manifest.check_layers().map_err(store::Error::Image)?;
+        }
+        self.served.push((platform.clone(), manifest.raw().clone()));
         self.selection.chosen.push(Chosen { platform, manifest, config });
         Ok(())
     }
@@ -221,6 +280,14 @@ impl Selecting<'_> {
             self.there.push(platform.clone());
         }
         self.asked.is_empty() || self.asked.iter().any(|asked| platform.matches(asked))
+    }
+
+    /// Why images of a platform are not looked into.
+    fn not_ours(&self, platform: &Platform) -> Option<String> {
+        match self.purpose {
+            Purpose::Hardening => not_linux(platform),
+            Purpose::Copying => None,
+        }
     }
 
     fn refuse(&mut self, platform: Option<&Platform>, digest: &Digest, reason: String) {
@@ -256,8 +323,8 @@ fn unreadable(error: Error, entry: &IndexEntry) -> Result<String, Error> {
     }
 }
 
-/// Why images of a platform are not worked on. An empty name is what some tools leave out.
-fn not_ours(platform: &Platform) -> Option<String> {
+/// Why images of a platform are not hardened. An empty name is what some tools leave out.
+fn not_linux(platform: &Platform) -> Option<String> {
     match platform.os.as_str() {
         "linux" | "" => None,
         "windows" => Some("is a Windows image, whose layers are not Linux file systems".to_owned()),

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     destination.check()?;
     let source = stores::source(&args.source.location, global)?;
     let pinned = stores::pinned(&args.source, &*source)?;
+    destination.check_room(&*source, &pinned.digest, args.choices.platform.len() == 1)?;
     let options = Options {
         source_name: args.source_name.clone(),
         ..options(choices, &args.choices.platform, global)?

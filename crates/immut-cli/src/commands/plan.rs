@@ -1,6 +1,6 @@
 //! `immut plan`.
 
-use immut_core::{left_out, plan};
+use immut_core::plan;
 
 use super::{choices, options};
 use crate::args::{Format, Global, Plan};
@@ -11,12 +11,11 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Result<Code, Failure> {
     let source = stores::source(&args.source.location, global)?;
     let (digest, pinned) = stores::resolve(&args.source, &*source)?;
     let options = options(choices(&args.choices)?, &args.choices.platform, global)?;
-    let planned = plan(&digest, &*source, &options)?;
-    let left_out = left_out(&digest, &*source, &options)?;
+    let planning = plan(&digest, &*source, &options)?;
     match args.format {
-        Format::Human => render::human::plans(&pinned, &planned, &left_out),
-        Format::Json => render::human::product(&render::json::plans(&pinned, &planned, &left_out)),
+        Format::Human => render::human::plans(&pinned, &planning),
+        Format::Json => render::human::product(&render::json::plans(&pinned, &planning)),
     }
-    let conflicts = planned.iter().any(|one| !one.plan.conflicts.is_empty());
+    let conflicts = planning.platforms.iter().any(|one| !one.plan.conflicts.is_empty());
     Ok(if conflicts { Code::Refused } else { Code::Done })
 }

@@ -3,7 +3,7 @@
 use immut_core::finding::{Finding, Subject};
 use immut_core::name::PinnedRef;
 use immut_core::plan::{Action, Conflict, Kept, Step};
-use immut_core::{Audit, LeftOut, Planned};
+use immut_core::{Audit, LeftOut, Planning};
 use serde_json::{Value, json};
 
 const VERSION: u32 = 1;
@@ -24,8 +24,8 @@ pub(crate) fn audit(image: &PinnedRef, audit: &Audit) -> String {
 }
 
 /// Plans.
-pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], left_out: &[LeftOut]) -> String {
-    let platforms = planned.iter().map(|one| {
+pub(crate) fn plans(image: &PinnedRef, planning: &Planning) -> String {
+    let platforms = planning.platforms.iter().map(|one| {
         json!({
             "platform": one.platform.to_string(),
             "digest": one.manifest.digest(),
@@ -39,7 +39,7 @@ pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], left_out: &[LeftOut]
             "unseen": one.plan.unseen,
         })
     });
-    document(image, &platforms.collect::<Vec<_>>(), left_out)
+    document(image, &platforms.collect::<Vec<_>>(), &planning.left_out)
 }
 
 fn document(image: &PinnedRef, platforms: &[Value], left_out: &[LeftOut]) -> String {

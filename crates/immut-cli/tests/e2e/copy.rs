@@ -149,7 +149,7 @@ fn one_platform_has_its_own_digest() {
     assert_ne!(done.digest(), image.digest);
     must(&crane, &["validate", "--insecure", "--remote", &to]);
     let refused = run(&["copy", &reference, &to, "--platform", "linux/s390x"]).code(3);
-    refused.says(&["linux/s390x is not in this image, which has linux/amd64, windows/amd64"]);
+    refused.says(&["linux/s390x is not in this image; it has linux/amd64, windows/amd64"]);
 }
 
 /// Each failure says what to do and has its exit code; stdout is empty and no tag is written.

@@ -3,9 +3,10 @@
 mod referrers;
 
 use crate::error::Error;
-use crate::image::{self, Image, Index, Platform, RawManifest, RuntimeConfig};
+use crate::image::{self, Image, Platform, RawManifest};
 use crate::name::{Digest, PinnedRef};
 use crate::progress::{Progress, Task};
+use crate::select::find;
 use crate::store::{self, Kind, Sink, Source, Transfer, Tree};
 
 /// Where an image is copied to, and how.
@@ -119,41 +120,20 @@ fn chosen(
     asked: Option<&Platform>,
 ) -> Result<RawManifest, Error> {
     let Some(asked) = asked else { return Ok(raw) };
-    let reason = match Image::parse(raw.clone()) {
-        Ok(Image::Index(index)) => return of_index(&index, from, asked),
-        Ok(Image::Manifest(manifest)) => {
-            let bytes = store::read_small(from, manifest.config()).map_err(Error::Copy)?;
-            let config = RuntimeConfig::parse(&bytes).map_err(store::Error::from)?;
-            if config.platform().matches(asked) {
-                return Ok(raw);
-            }
-            format!("is not that of this image, which is for {}", config.platform())
-        }
-        Err(image::Error::Artifact(_)) => "is asked of an artifact, which has none".to_owned(),
-        Err(error) => return Err(Error::Copy(error.into())),
+    let refused = |reason| Error::Platform { asked: asked.clone(), reason };
+    let image = Image::parse(raw).map_err(|error| match error {
+        image::Error::Artifact(_) => refused("is asked of an artifact, which has none".to_owned()),
+        error => Error::Copy(error.into()),
+    })?;
+    let found = find(&image, asked, from)?;
+    if let [(_, only)] = found.as_slice() {
+        return Ok(only.clone());
+    }
+    let line = |(platform, raw): &(Platform, RawManifest)| {
+        format!("{platform} ({})", raw.descriptor().digest)
     };
-    Err(Error::Platform { asked: asked.clone(), reason })
-}
-
-fn of_index(index: &Index, from: &dyn Source, asked: &Platform) -> Result<RawManifest, Error> {
-    let named = index.entries().iter().filter_map(|entry| Some((entry.platform.as_ref()?, entry)));
-    let named: Vec<_> = named.filter(|(platform, _)| platform.os != "unknown").collect();
-    let fitting: Vec<_> = named.iter().filter(|(platform, _)| platform.matches(asked)).collect();
-    let reason = match fitting.as_slice() {
-        [(_, only)] => return from.manifest(&only.descriptor.digest).map_err(Error::Copy),
-        [] => {
-            let there: Vec<_> = named.iter().map(|(platform, _)| platform.to_string()).collect();
-            format!("is not in this image, which has {}", there.join(", "))
-        }
-        several => {
-            let line = |(platform, entry): &&(&Platform, &image::IndexEntry)| {
-                format!("{platform} ({})", entry.descriptor.digest)
-            };
-            let several: Vec<_> = several.iter().map(line).collect();
-            format!("is more than one manifest; copy one by its digest: {}", several.join(", "))
-        }
-    };
-    Err(Error::Platform { asked: asked.clone(), reason })
+    let several = found.iter().map(line).collect::<Vec<_>>().join(", ");
+    Err(refused(format!("is more than one manifest; copy one by its digest: {several}")))
 }
 
 /// Makes a tag name the image, unless it does.

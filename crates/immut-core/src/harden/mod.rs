@@ -8,7 +8,7 @@ pub use publish::{Publication, Published, publish};
 
 use crate::error::{Error, LeftOut, Refused};
 use crate::finding::{Finding, Remedy};
-use crate::image::{Descriptor, Image, Platform, RawManifest};
+use crate::image::{Descriptor, Platform, RawManifest};
 use crate::inventory::{Inventory, Reading, Subject};
 use crate::name::{Digest, PinnedRef};
 use crate::options::Options;
@@ -16,6 +16,7 @@ use crate::plan::{Plan, Removed, Totals};
 use crate::planning::{Planned, plan_image};
 use crate::rewrite::{Making, Rewritten, rewrite};
 use crate::rules::examine;
+use crate::select::read;
 use crate::store::{self, Layout, Sink, Source};
 use index::Assembling;
 
@@ -100,7 +101,7 @@ pub fn harden(
     stage: &Layout,
     options: &Options,
 ) -> Result<Hardened, Error> {
-    let image = Image::parse(source.manifest(&pinned.digest)?).map_err(store::Error::Image)?;
+    let image = read(&pinned.digest, source)?;
     let (planned, beside) = plan_image(&image, source, Some(stage), options)?;
     refuse_conflicts(&planned)?;
     let mut platforms = Vec::new();

@@ -31,7 +31,12 @@ impl Platform {
     /// Whether it says what it is for: attestations are for `unknown/unknown`, and some tools write
     /// nothing.
     pub(crate) fn is_known(&self) -> bool {
-        !matches!(self.os.as_str(), "" | "unknown")
+        !self.os.is_empty() && !self.is_unknown()
+    }
+
+    /// Whether it says that there is none, as lines of attestations do.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.os == "unknown"
     }
 
     /// Whether `self`, found in an image, is what `asked` means; a variant counts only if asked.

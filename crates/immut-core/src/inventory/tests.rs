@@ -12,7 +12,11 @@ fn read(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Inventory {
     let image = recipe.write(&folder.path().join("image"));
     let source = Layout::open(&folder.path().join("image")).expect("a layout");
     let digest = image.digest.parse().expect("a digest");
-    crate::plan(&digest, &source, &Options::default()).expect("a plan").remove(0).inventory
+    crate::plan(&digest, &source, &Options::default())
+        .expect("a plan")
+        .platforms
+        .remove(0)
+        .inventory
 }
 
 fn path(text: &str) -> RootPath {

@@ -53,8 +53,8 @@ impl Plan {
     /// let image = Recipe::new().layer(|l| l.file("/su", 0o4755, b"x")).user("7").entrypoint(&["/su"])
     ///     .write(&folder.path().join("image"));
     /// let source = Layout::open(&folder.path().join("image"))?;
-    /// let plans = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
-    /// assert_eq!(plans[0].plan.steps.len(), 1); // the setuid bit goes
+    /// let planning = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+    /// assert_eq!(planning.platforms[0].plan.steps.len(), 1); // the setuid bit goes
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(

@@ -266,8 +266,8 @@ impl Plan {
     /// let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"x")).user("7").entrypoint(&["/app"])
     ///     .write(&folder.path().join("image"));
     /// let source = Layout::open(&folder.path().join("image"))?;
-    /// let plans = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
-    /// assert!(plans.into_iter().all(|one| one.plan.settle().is_ok()));
+    /// let planning = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+    /// assert!(planning.platforms.into_iter().all(|one| one.plan.settle().is_ok()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[expect(clippy::result_large_err, reason = "a refused plan is the product, not an exception")]

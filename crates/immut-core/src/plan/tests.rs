@@ -9,7 +9,7 @@ fn plan(recipe: &Recipe) -> Plan {
     let image = recipe.write(&folder.path().join("image"));
     let source = Layout::open(&folder.path().join("image")).expect("a layout");
     let digest = image.digest.parse().expect("a digest");
-    crate::plan(&digest, &source, &Options::default()).expect("a plan").remove(0).plan
+    crate::plan(&digest, &source, &Options::default()).expect("a plan").platforms.remove(0).plan
 }
 
 fn image(layer: fn(LayerRecipe) -> LayerRecipe) -> Recipe {

@@ -132,7 +132,7 @@ impl Reader<'_> {
             if self.tree.seen.contains(&descriptor.digest) {
                 continue;
             }
-            let attests = platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+            let attests = platform.as_ref().is_some_and(Platform::is_unknown);
             let kind = if attests { Kind::Referrer } else { kind };
             let child = self.child(descriptor, platform.as_ref(), &digest)?;
             self.follow(child, platform.as_ref().filter(|_| !attests), kind, depth + 1)?;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::legacy::Signature;
 use super::verify::Survey;
 use super::{Error, Signer, bundle, legacy};
-use crate::image::{Image, Index, IndexEntry, RawManifest, media_type};
+use crate::image::{Image, Index, IndexEntry, Platform, RawManifest, media_type};
 use crate::name::{Digest, Repository};
 use crate::store::{self, Sink};
 
@@ -157,7 +157,7 @@ fn platforms(
 
 fn is_platform(entry: &IndexEntry) -> bool {
     let kind = entry.descriptor.media_type.as_str();
-    let unknown = entry.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+    let unknown = entry.platform.as_ref().is_some_and(Platform::is_unknown);
     entry.attests.is_none() && !unknown && (MANIFESTS.contains(&kind) || INDEXES.contains(&kind))
 }
 

@@ -139,8 +139,8 @@ fn layers_that_two_images_share_are_read_through_links() {
     let (first, second) = (recipe("1").build(), recipe("2").build());
     let scene = Scene::new(&save(Form::Folders, &[(&first, &["a:1"]), (&second, &["b:1"])]));
     let archive = scene.docker().expect("read");
-    let planned = immut_core::plan(&id(&second), &archive, &Options::default()).expect("a plan");
-    assert!(planned[0].findings.iter().any(|finding| finding.rule.as_str() == "shell"));
+    let planning = immut_core::plan(&id(&second), &archive, &Options::default()).expect("a plan");
+    assert!(planning.platforms[0].findings.iter().any(|finding| finding.rule.as_str() == "shell"));
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Scene {
     }
 
     pub(crate) fn plans(&self, options: &Options) -> Result<Vec<Planned>, Error> {
-        immut_core::plan(&self.digest, &self.source(), options)
+        Ok(immut_core::plan(&self.digest, &self.source(), options)?.platforms)
     }
 
     pub(crate) fn plan(&self, options: &Options) -> Planned {

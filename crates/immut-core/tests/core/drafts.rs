@@ -210,8 +210,8 @@ fn an_archive_holds_what_was_put_in() {
             usize::from(!docker)
         );
         let known = archive.known_as(&found);
-        let planned = immut_core::plan(&known, &archive, &Options::default()).expect("whole");
-        assert!(planned[0].plan.is_empty());
+        let planning = immut_core::plan(&known, &archive, &Options::default()).expect("whole");
+        assert!(planning.platforms[0].plan.is_empty());
     }
 }
 

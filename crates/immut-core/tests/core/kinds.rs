@@ -72,7 +72,7 @@ fn told(recipe: &Recipe) -> String {
     Scene::of(recipe).plans(&Options::default()).expect_err("refused").to_string()
 }
 
-fn without_platform(index: IndexRecipe, recipe: &Recipe) -> IndexRecipe {
+pub(crate) fn without_platform(index: IndexRecipe, recipe: &Recipe) -> IndexRecipe {
     index.image_with(recipe, |line| {
         line.as_object_mut().expect("a line").remove("platform");
     })

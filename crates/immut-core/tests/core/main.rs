@@ -16,6 +16,7 @@ mod kinds;
 mod lazy;
 mod merge;
 mod nested;
+mod platforms;
 mod progress;
 mod roots;
 mod rules;

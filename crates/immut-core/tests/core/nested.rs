@@ -30,7 +30,7 @@ fn document(done: &Done, digest: &Value) -> Value {
 }
 
 /// Takes the blob with that digest away, as a partial copy does.
-fn lose(scene: &Scene, digest: &str) {
+pub(crate) fn lose(scene: &Scene, digest: &str) {
     let hex = digest.strip_prefix("sha256:").expect("a digest");
     fs::remove_file(scene.folder.path().join("image/blobs/sha256").join(hex)).expect("there");
 }

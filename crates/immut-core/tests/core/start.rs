@@ -252,14 +252,15 @@ fn redis() -> Option<(Layout, immut_core::name::PinnedRef)> {
 #[test]
 fn redis_as_it_is_would_not_start() {
     let Some((source, pinned)) = redis() else { return };
-    let plans = immut_core::plan(&pinned.digest, &source, &Options::default()).expect("a plan");
-    let conflicts: Vec<String> = plans[0].plan.conflicts.iter().map(describe).collect();
+    let planning = immut_core::plan(&pinned.digest, &source, &Options::default()).expect("a plan");
+    let conflicts: Vec<String> =
+        planning.platforms[0].plan.conflicts.iter().map(describe).collect();
     assert_eq!(conflicts.len(), 1, "{conflicts:?}");
     let chain = [r#""docker-entrypoint.sh""#, "docker-entrypoint.sh -> #!/bin/sh", "dash"];
     for part in chain {
         assert!(conflicts[0].contains(part), "{conflicts:?}");
     }
-    let settle = &plans[0].plan.conflicts[0].settle[0];
+    let settle = &planning.platforms[0].plan.conflicts[0].settle[0];
     assert_eq!(settle, r#"--entrypoint '["redis-server"]' --cmd '[]'"#);
 }
 

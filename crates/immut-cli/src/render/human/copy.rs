@@ -1,5 +1,6 @@
 //! What was copied.
 
+use immut_core::name::Location;
 use immut_core::{Copied, Referrers, Tagging};
 
 use super::{note, untagged};
@@ -13,9 +14,15 @@ pub(crate) fn copied(copied: &Copied) {
         Referrers::Copied(count) => {
             note(&format!("with {count} signatures or other manifests about it"));
         }
-        Referrers::Left(count) => note(&format!(
-            "{count} signatures or other manifests about it are not copied; --all-referrers takes them along"
-        )),
+        Referrers::Left(count) => {
+            let helps = match copied.reference.location {
+                Location::DockerArchive(_) => "a docker archive has no room for them",
+                _ => "--all-referrers takes them along",
+            };
+            note(&format!(
+                "{count} signatures or other manifests about it are not copied; {helps}"
+            ));
+        }
     }
     if copied.foreign > 0 {
         note(&format!(
@@ -31,6 +38,6 @@ pub(crate) fn copied(copied: &Copied) {
         });
     }
     if copied.tags.is_empty() {
-        untagged();
+        untagged(&copied.reference.location);
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn hardened(hardened: &Hardened, published: &Published, tags: &[Strin
     }
     signed(&published.signed);
     if tags.is_empty() {
-        untagged();
+        untagged(&published.reference.location);
     } else {
         note(&format!("tagged {}", tags.join(", ")));
     }
@@ -37,8 +37,11 @@ fn outcome_text(outcome: &Outcome) -> String {
     let untouched = count(|one| *one == LayerOutcome::Untouched);
     let rewritten = count(|one| matches!(one, LayerOutcome::Rewritten(_)));
     let dropped = count(|one| *one == LayerOutcome::Dropped);
-    writeln!(text, "  layers  {untouched} untouched, {rewritten} rewritten, {dropped} left out")
-        .ok();
+    write!(text, "  layers  {untouched} untouched, {rewritten} rewritten, {dropped} left out").ok();
+    match outcome.rewritten.manifest.layers().len() - untouched - rewritten {
+        0 => writeln!(text).ok(),
+        added => writeln!(text, ", {added} added").ok(),
+    };
     for step in &plan.steps {
         if let Some(line) = config_line(&step.action) {
             writeln!(text, "  {line}").ok();

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstyle::{AnsiColor, Style};
 use immut_core::LeftOut;
 use immut_core::finding::{Finding, Severity};
+use immut_core::name::Location;
 use immut_core::plan::Totals;
 
 pub(crate) use audit::audit;
@@ -78,8 +79,11 @@ fn left_out(left_out: &[LeftOut]) {
     }
 }
 
-fn untagged() {
-    note("no tag names it, only its digest; --tag TAG gives it one");
+fn untagged(place: &Location) {
+    note(match place {
+        Location::DockerArchive(_) => "it has no name in the archive; FILE:NAME:TAG gives it one",
+        _ => "no tag names it, only its digest; --tag TAG gives it one",
+    });
 }
 
 fn severity_style(severity: Severity) -> Style {

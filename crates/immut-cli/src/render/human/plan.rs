@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use immut_core::Planning;
 use immut_core::finding::RuleId;
 use immut_core::name::PinnedRef;
 use immut_core::path::lossy;
 use immut_core::plan::{Action, Plan, command_line};
-use immut_core::{LeftOut, Planned};
 
 use super::failure::conflict;
 use super::{BOLD, DIM, MOST, RED, YELLOW, left_out, product, totals};
 
 /// Plans: what would be done, why, and what speaks against it.
-pub(crate) fn plans(image: &PinnedRef, planned: &[Planned], not_planned: &[LeftOut]) {
+pub(crate) fn plans(image: &PinnedRef, planning: &Planning) {
     let mut text = format!("{BOLD}{image}{BOLD:#}\n");
-    for one in planned {
+    for one in &planning.platforms {
         plan(&mut text, &one.platform.to_string(), &one.plan);
     }
     product(text.trim_end());
-    left_out(not_planned);
+    left_out(&planning.left_out);
 }
 
 fn plan(text: &mut String, platform: &str, plan: &Plan) {

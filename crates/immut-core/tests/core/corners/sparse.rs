@@ -77,8 +77,12 @@ fn a_setuid_sparse_file_loses_the_bit_and_no_byte() {
     for form in FORMS {
         let Some(entry) = by_gnu_tar(form, "su", 0o4755, &many()) else { return };
         let done = harden(&app().layer(|l| l.raw(&entry)));
-        let inventory = immut_core::plan(&done.hardened.digest(), &done.stage, &Options::default());
-        let su = inventory.expect("planned")[0].inventory.lookup(&path("/su")).expect("su").clone();
+        let planning = immut_core::plan(&done.hardened.digest(), &done.stage, &Options::default());
+        let su = planning.expect("planned").platforms[0]
+            .inventory
+            .lookup(&path("/su"))
+            .expect("su")
+            .clone();
         assert_eq!((su.mode, su.size), (0o755, expanded().len() as u64), "{form:?}");
         assert!(unpacked(&done.tars()[1], "su") == expanded(), "{form:?}: other bytes");
     }
