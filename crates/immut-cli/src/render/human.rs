@@ -14,7 +14,7 @@ use immut_core::rewrite::LayerOutcome;
 use immut_core::rules::{Catalog, Rule};
 use immut_core::store;
 use immut_core::trust::{
-    self, KeySource, NO_LOG, Outcome as Signature, Signed, Transport, Verified, verify_command,
+    self, KeySource, NO_LOG, Outcome as Signature, Signatures, Transport, Verified, verify_command,
 };
 use immut_core::{Audit, Error, Hardened, LeftOut, Outcome, Planning, Published, Refused};
 use indicatif::{DecimalBytes, HumanCount};
@@ -193,13 +193,16 @@ fn left_out(left_out: &[LeftOut]) {
 }
 
 /// What was signed.
-pub(crate) fn signed(signed: &[Signed]) {
-    for one in signed {
+pub(crate) fn signed(signatures: &Signatures) {
+    for one in &signatures.signed {
         let formats = one.outcomes.iter().map(|(format, outcome)| match outcome {
             Signature::Made => format!("{format}"),
             Signature::AlreadyThere => format!("{format} (was there already)"),
         });
         note(&format!("signed {}: {}", one.digest, formats.collect::<Vec<_>>().join(", ")));
+    }
+    for one in &signatures.missing {
+        note(&format!("{YELLOW}not signed{YELLOW:#} {one}, which is not there (a partial copy)"));
     }
 }
 
