@@ -41,7 +41,7 @@ pub struct Published {
     /// Its name by digest.
     pub reference: PinnedRef,
     /// The signatures, of each platform and of the whole.
-    pub signed: Vec<trust::Signed>,
+    pub signed: trust::Signatures,
 }
 
 /// Publishes a hardened image: blobs, manifests by digest, signatures, and the tags last, so that no
@@ -84,7 +84,7 @@ pub fn publish(
         Some(signer) => {
             trust::sign_all(&digest, how.to, signer, how.signing).map_err(Error::Sign)?
         }
-        None => Vec::new(),
+        None => trust::Signatures::default(),
     };
     for tag in how.tags {
         copy::tag(tag, &hardened.result, how.to).map_err(Error::Publish)?;

@@ -28,13 +28,15 @@ mod public;
 mod sign;
 mod signer;
 mod source;
+mod targets;
 mod verify;
 
 pub use command::{NO_LOG, Transport, verify_command};
 pub use error::Error;
 pub use generate::KeyPair;
 pub use public::PublicKey;
-pub use sign::{Format, Options, Outcome, Signed, sign, sign_all};
+pub use sign::{Format, Options, Outcome, Signatures, Signed, sign, sign_all};
 pub use signer::{LocalKey, Signer};
 pub use source::{KeySource, KeyText, Password};
+pub use targets::Missing;
 pub use verify::{Found, Reason, Rejected, Verified, verify};

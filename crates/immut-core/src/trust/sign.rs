@@ -6,9 +6,10 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::legacy::Signature;
+use super::targets::{Missing, Targets};
 use super::verify::Survey;
 use super::{Error, Signer, bundle, legacy};
-use crate::image::{Image, Index, IndexEntry, Platform, RawManifest, media_type};
+use crate::image::RawManifest;
 use crate::name::{Digest, Repository};
 use crate::store::{self, Sink};
 
@@ -103,62 +104,48 @@ pub fn sign(
     signer: &dyn Signer,
     options: &Options,
 ) -> Result<Signed, Error> {
-    let image = to.manifest(digest)?;
+    sign_manifest(&to.manifest(digest)?, to, signer, options)
+}
+
+fn sign_manifest(
+    image: &RawManifest,
+    to: &dyn Sink,
+    signer: &dyn Signer,
+    options: &Options,
+) -> Result<Signed, Error> {
+    let digest = image.descriptor().digest;
     let mut outcomes = Vec::new();
     for format in &options.formats {
         let outcome = match format {
-            Format::Bundle => sign_bundle(&image, to, signer, options)?,
-            Format::Legacy => sign_legacy(digest, to, signer, options)?,
+            Format::Bundle => sign_bundle(image, to, signer, options)?,
+            Format::Legacy => sign_legacy(&digest, to, signer, options)?,
         };
         outcomes.push((*format, outcome));
     }
-    Ok(Signed { digest: *digest, outcomes })
+    Ok(Signed { digest, outcomes })
+}
+
+/// What became of the signatures of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Signatures {
+    /// Each manifest, before the index that names it.
+    pub signed: Vec<Signed>,
+    /// What an index names and a partial copy of it lacks; it is not signed.
+    pub missing: Vec<Missing>,
 }
 
 /// Signs an image; of an index, each platform's manifest first and the index itself last.
 ///
-/// Attestation manifests and what has an unknown media type are left out.
+/// Attestations, artifacts such as SBOMs, and what has an unknown media type are not signed.
 pub fn sign_all(
     digest: &Digest,
     to: &dyn Sink,
     signer: &dyn Signer,
     options: &Options,
-) -> Result<Vec<Signed>, Error> {
-    let mut targets = Vec::new();
-    if let Image::Index(index) = Image::parse(to.manifest(digest)?)? {
-        platforms(&index, to, 0, &mut targets)?;
-    }
-    targets.retain(|target| target != digest);
-    targets.push(*digest);
-    targets.iter().map(|target| sign(target, to, signer, options)).collect()
-}
-
-/// The manifests of an index that can be run, those of indexes within it too.
-fn platforms(
-    index: &Index,
-    to: &dyn Sink,
-    depth: usize,
-    into: &mut Vec<Digest>,
-) -> Result<(), Error> {
-    for entry in index.entries().iter().filter(|entry| is_platform(entry)) {
-        let digest = entry.descriptor.digest;
-        if INDEXES.contains(&entry.descriptor.media_type.as_str())
-            && depth < MAX_DEPTH
-            && let Image::Index(inner) = Image::parse(to.manifest(&digest)?)?
-        {
-            platforms(&inner, to, depth + 1, into)?;
-        }
-        if !into.contains(&digest) {
-            into.push(digest);
-        }
-    }
-    Ok(())
-}
-
-fn is_platform(entry: &IndexEntry) -> bool {
-    let kind = entry.descriptor.media_type.as_str();
-    let unknown = entry.platform.as_ref().is_some_and(Platform::is_unknown);
-    entry.attests.is_none() && !unknown && (MANIFESTS.contains(&kind) || INDEXES.contains(&kind))
+) -> Result<Signatures, Error> {
+    let Targets { images, missing } = Targets::of(to.manifest(digest)?, to)?;
+    let sign = |image: &RawManifest| sign_manifest(image, to, signer, options);
+    Ok(Signatures { signed: images.iter().map(sign).collect::<Result<_, _>>()?, missing })
 }
 
 fn sign_bundle(
@@ -221,10 +208,6 @@ fn epoch(seconds: &str) -> Result<SystemTime, Error> {
 /// How often a write that another writer undid is tried.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(150);
-/// Indexes within indexes are rare, and never deep.
-const MAX_DEPTH: usize = 4;
-const MANIFESTS: [&str; 2] = [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
-const INDEXES: [&str; 2] = [media_type::OCI_INDEX, media_type::DOCKER_LIST];
 
 #[cfg(test)]
 mod tests {

@@ -42,24 +42,31 @@ impl Scene {
         let mut scene = Self::demo();
         let other = scene.changed_image("other");
         let attestation = scene.artifact(b"{}", "application/vnd.in-toto+json");
-        let entry = |digest: &Digest, architecture: &str| {
-            let mut line = json!(scene.layout().manifest(digest).expect("there").descriptor());
-            line["platform"] = json!({ "os": "linux", "architecture": architecture });
-            line
-        };
-        let mut third = entry(&attestation, "unknown");
+        let mut third = scene.line(&attestation, "unknown");
         third["platform"]["os"] = json!("unknown");
         third["annotations"] = json!({
             "vnd.docker.reference.type": "attestation-manifest",
             "vnd.docker.reference.digest": scene.image,
         });
-        let index = RawManifest::from_json(&json!({
-            "schemaVersion": 2, "mediaType": media_type::OCI_INDEX,
-            "manifests": [entry(&scene.image, "amd64"), entry(&other, "arm64"), third],
-        }));
-        scene.layout().tag("all", &index).expect("named");
-        scene.image = index.descriptor().digest;
+        let lines = [scene.line(&scene.image, "amd64"), scene.line(&other, "arm64"), third];
+        scene.become_index(&lines);
         scene
+    }
+
+    /// The line of an index for a manifest of Linux.
+    pub(crate) fn line(&self, digest: &Digest, architecture: &str) -> Value {
+        let mut line = json!(self.layout().manifest(digest).expect("there").descriptor());
+        line["platform"] = json!({ "os": "linux", "architecture": architecture });
+        line
+    }
+
+    /// An index with these lines is the image from now on.
+    pub(crate) fn become_index(&mut self, lines: &[Value]) {
+        let index = RawManifest::from_json(&json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": lines,
+        }));
+        self.layout().tag("all", &index).expect("named");
+        self.image = index.descriptor().digest;
     }
 
     /// The image with another annotation, under `name`.
@@ -123,7 +130,7 @@ impl Scene {
     }
 
     pub(crate) fn sign_with(&self, key: &LocalKey) -> Vec<Signed> {
-        sign_all(&self.image, &self.layout(), key, &Options::default()).expect("signed")
+        sign_all(&self.image, &self.layout(), key, &Options::default()).expect("signed").signed
     }
 
     /// The one bundle of the image: the referrer's descriptor and the bundle's JSON.

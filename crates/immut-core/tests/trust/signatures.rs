@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use immut_core::image::RawManifest;
 use immut_core::store::{Sink, Source};
-use immut_core::trust::{Error, Format, Options, Outcome, Reason, Signer, sign, verify};
+use immut_core::trust::{Error, Format, Options, Outcome, Reason, Signer, sign, sign_all, verify};
 use serde_json::{Value, json};
 
 use crate::scene::{BUNDLE, Scene, open_key};
@@ -54,6 +54,41 @@ fn an_index_is_signed_after_its_platforms_and_without_attestations() {
     for one in &signed {
         verify(&scene.layout(), &one.digest, &scene.public_key()).expect("verified");
     }
+}
+
+#[test]
+fn artifacts_in_an_index_are_not_signed() {
+    let mut scene = Scene::demo();
+    let image = scene.image;
+    let about = scene.referrer(b"{}", "application/spdx+json", Some(image));
+    let alone = scene.artifact(b"{}", "application/vnd.cncf.helm.chart.content.v1.tar+gzip");
+    let mut lines = [&image, &about, &alone].map(|digest| scene.line(digest, "amd64"));
+    lines[1].as_object_mut().expect("a line").remove("platform");
+    scene.become_index(&lines);
+    let signed: Vec<_> = scene.sign().iter().map(|one| one.digest).collect();
+    assert_eq!(signed, [image, scene.image]);
+    for digest in [about, alone] {
+        let error = verify(&scene.layout(), &digest, &scene.public_key()).expect_err("not signed");
+        assert!(matches!(error, Error::Unsigned { .. }), "{error}");
+    }
+}
+
+#[test]
+fn of_a_partial_copy_what_is_there_is_signed_and_the_rest_named() {
+    let mut scene = Scene::demo();
+    let (image, lost) = (scene.image, scene.changed_image("lost"));
+    let lines = [scene.line(&lost, "arm64"), scene.line(&image, "amd64")];
+    scene.become_index(&lines);
+    let inner = scene.image;
+    scene.become_index(&[lines[0].clone(), scene.line(&inner, "amd64")]);
+    fs::remove_file(scene.path("image/blobs/sha256").join(lost.hex())).expect("there");
+    let key = scene.key();
+    let done = sign_all(&scene.image, &scene.layout(), &key, &Options::default()).expect("signed");
+    let signed: Vec<_> = done.signed.iter().map(|one| one.digest).collect();
+    assert_eq!(signed, [image, inner, scene.image]);
+    let missing: Vec<String> = done.missing.iter().map(ToString::to_string).collect();
+    assert_eq!(missing, [format!("linux/arm64 ({lost})")]);
+    verify(&scene.layout(), &scene.image, &scene.public_key()).expect("verified");
 }
 
 /// The documents are those that cosign 3.1 and 2.5 write, field for field.

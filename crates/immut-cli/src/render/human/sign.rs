@@ -1,20 +1,25 @@
 //! Signatures: what was signed, how it is verified, and what a verification found.
 
 use immut_core::name::{Location, PinnedRef};
-use immut_core::trust::{KeySource, NO_LOG, Outcome, Signed, Transport, Verified, verify_command};
+use immut_core::trust::{
+    KeySource, NO_LOG, Outcome, Signatures, Transport, Verified, verify_command,
+};
 
 use super::{DIM, YELLOW, note};
 use crate::args::Global;
 use crate::keys;
 
 /// What was signed.
-pub(crate) fn signed(signed: &[Signed]) {
-    for one in signed {
+pub(crate) fn signed(signatures: &Signatures) {
+    for one in &signatures.signed {
         let formats = one.outcomes.iter().map(|(format, outcome)| match outcome {
             Outcome::Made => format!("{format}"),
             Outcome::AlreadyThere => format!("{format} (was there already)"),
         });
         note(&format!("signed {}: {}", one.digest, formats.collect::<Vec<_>>().join(", ")));
+    }
+    for one in &signatures.missing {
+        note(&format!("{YELLOW}not signed{YELLOW:#} {one}, which is not there (a partial copy)"));
     }
 }
 
