@@ -1,4 +1,4 @@
-//! Which manifests of an image are worked on.
+//! Which manifests of an image are worked on, and which is the one of a platform.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -73,6 +73,7 @@ fn what_is_copied_may_be_no_image_that_is_hardened() {
     let index = IndexRecipe::new().image(&linux("amd64")).image_with(&wasm, |line| {
         line["platform"] = serde_json::json!({ "os": "wasi", "architecture": "wasm" });
     });
+    let index = index.blob(b"{}");
     is_copied(&index, "wasi/wasm", &wasm);
     let encrypted = linux("arm64").manifest(|json| {
         json["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.v1.tar+encrypted".into();
