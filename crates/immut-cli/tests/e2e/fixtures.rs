@@ -126,7 +126,7 @@ const ROWS: &[Row] = &[
         "2-images/stereoscope-docker-manifests/single-blank-manifest.json",
         ManifestJson,
         3,
-        &["manifest.json names", "is not in it"],
+        &["manifest.json has no config"],
     ),
     (
         "2-images/stereoscope-docker-manifests/valid-multi-manifest-with-tags.json",

@@ -113,7 +113,7 @@ pub enum Error {
         place: Location,
     },
     /// A layout or an archive has no image of that name.
-    #[error("no image named {name} is in {place}{}", there(place, images))]
+    #[error("an image named {name} is not in {place}{}", there(place, images))]
     NoSuchName {
         /// What was asked for.
         name: String,
