@@ -4,7 +4,7 @@ use immut_core::image::Platform;
 use immut_core::progress::Silent;
 use immut_core::store::Layout;
 use immut_core::{Copying, copy};
-use immut_testkit::recipe::{IndexRecipe, Recipe};
+use immut_testkit::recipe::{Fault, IndexRecipe, Recipe};
 
 use crate::common::Scene;
 use crate::index::{clean, linux, windows};
@@ -75,9 +75,8 @@ fn what_is_copied_may_be_no_image_that_is_hardened() {
     });
     let index = index.blob(b"{}");
     is_copied(&index, "wasi/wasm", &wasm);
-    let encrypted = linux("arm64").manifest(|json| {
-        json["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.v1.tar+encrypted".into();
-    });
+    let encrypted = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted";
+    let encrypted = linux("arm64").fault(Fault::MediaType(encrypted.into()));
     is_copied(&IndexRecipe::new().image(&encrypted), "linux/arm64", &encrypted);
 }
 
