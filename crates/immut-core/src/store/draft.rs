@@ -157,7 +157,9 @@ impl Sink for Draft {
         if self.old.is_none() && self.unfinished.place_at(&self.place).is_ok() {
             return Ok(());
         }
-        self.merge()
+        self.merge()?;
+        self.unfinished.give_up();
+        Ok(())
     }
 }
 

@@ -116,6 +116,15 @@ impl Unfinished {
         Ok(())
     }
 
+    /// Removes what is left of it. Known until it is gone: a signal that comes meanwhile waits for that.
+    pub(super) fn give_up(&self) {
+        remove(&self.path).ok();
+        if let Some(all) = all().as_mut() {
+            all.remove(&self.path);
+        }
+        claimed().remove(&self.path);
+    }
+
     /// Gives it its place: a file there is replaced, a folder there has to be empty. It has to be
     /// claimed before.
     pub fn place_at(&self, place: &Path) -> io::Result<()> {
@@ -124,13 +133,8 @@ impl Unfinished {
 }
 
 impl Drop for Unfinished {
-    /// Known until it is gone: a signal that comes meanwhile waits for that.
     fn drop(&mut self) {
-        remove(&self.path).ok();
-        if let Some(all) = all().as_mut() {
-            all.remove(&self.path);
-        }
-        claimed().remove(&self.path);
+        self.give_up();
     }
 }
 
