@@ -117,9 +117,6 @@ impl Scene {
                     path.ends_with("index.json") || now.contains(&(path.clone(), old.clone()))
                 };
                 assert!(self.before.iter().all(same), "{run}");
-                let index = |files: &[(PathBuf, Vec<u8>)]| {
-                    files.iter().find(|(path, _)| path.ends_with("index.json")).cloned()
-                };
                 index(&now) != index(&self.before)
             }
             _ => now != self.before,
@@ -148,6 +145,11 @@ impl Scene {
     }
 }
 
+/// The one file of a layout that names images.
+fn index(files: &[(PathBuf, Vec<u8>)]) -> Option<&(PathBuf, Vec<u8>)> {
+    files.iter().find(|(path, _)| path.ends_with("index.json"))
+}
+
 fn is_draft(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".immut-"))
 }
@@ -165,7 +167,8 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         } else if path.is_dir() {
             all.extend(files(&path));
         } else {
-            let content = fs::read(&path).expect("read");
+            // What is being replaced at this moment has no content to compare.
+            let content = fs::read(&path).unwrap_or_default();
             all.push((path, content));
         }
     }
@@ -233,7 +236,8 @@ impl Moment {
             (Self::Draft, _) => drafts,
             (_, Kind::Registry) => scene.registry.count("PUT", "/manifests/v1") > 0,
             (_, Kind::NewLayout | Kind::NewArchive) => scene.to().join("out").exists(),
-            (_, Kind::OldLayout | Kind::OldArchive) => drafts && files(&scene.to()) != scene.before,
+            (_, Kind::OldLayout) => index(&files(&scene.to())) != index(&scene.before),
+            (_, Kind::OldArchive) => files(&scene.to()) != scene.before,
         }
     }
 }
