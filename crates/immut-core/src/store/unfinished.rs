@@ -10,13 +10,18 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How the names of unfinished things begin.
 pub(super) const PREFIX: &str = ".immut-";
 
 /// All that this process has not finished; none once it is ending.
 static ALL: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(Some(BTreeSet::new()));
+/// The number of the next one.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 /// What gets its place at this moment.
 static CLAIMED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -77,7 +82,9 @@ impl Unfinished {
         let prefix = format!("{PREFIX}{name}-");
         // Held until ours is locked: nobody may take it for a leftover before.
         let _entered = enter(parent, &[(parent, &prefix)]);
-        for number in 0.. {
+        loop {
+            // Never the same name twice: what was placed must not take a later one along when it goes.
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
             let mut all = all();
             let Some(all) = all.as_mut() else { return Err(ending()) };
@@ -91,7 +98,6 @@ impl Unfinished {
                 }
             }
         }
-        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Where it lies for now.
@@ -150,7 +156,17 @@ pub(super) fn enter(folder: &Path, leftovers: &[(&Path, &str)]) -> Option<File> 
         }
         lock.unlock().ok()?;
     }
-    lock.try_lock_shared().ok().map(|()| lock)
+    // Somebody may be sweeping at this moment: whoever writes unseen would be swept by the next.
+    let began = Instant::now();
+    loop {
+        match lock.try_lock_shared() {
+            Ok(()) => return Some(lock),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LONGEST_SWEEP => {
+                thread::sleep(PAUSE);
+            }
+            Err(_) => return None,
+        }
+    }
 }
 
 /// Removes what begins with `prefix`, goes on as we name things, and is locked by nobody.
@@ -184,13 +200,13 @@ fn remove(path: &Path) -> io::Result<()> {
 /// has no locks. Whoever may read the file can hold it too, so the wait has an end.
 pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = File::open(path)?;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::Error(_)) => return Ok(None),
             Err(TryLockError::WouldBlock) if began.elapsed() < LONGEST_LOCK => {
-                std::thread::sleep(PAUSE);
+                thread::sleep(PAUSE);
             }
             Err(TryLockError::WouldBlock) => {
                 return Err(io::Error::other("another process has held its lock for a minute"));
@@ -204,7 +220,7 @@ fn until(done: impl Fn() -> bool) {
         if done() {
             return;
         }
-        std::thread::sleep(PAUSE);
+        thread::sleep(PAUSE);
     }
 }
 
@@ -220,11 +236,13 @@ fn all() -> MutexGuard<'static, Option<BTreeSet<PathBuf>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const LONGEST_LOCK: std::time::Duration = std::time::Duration::from_mins(1);
+/// A foreign lock on the folder must not stop us.
+const LONGEST_SWEEP: Duration = Duration::from_secs(10);
+const LONGEST_LOCK: Duration = Duration::from_mins(1);
 /// Letters of a name that are kept in the name of its draft.
 const LONGEST_NAME: usize = 40;
 const ATTEMPTS: u32 = 200;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
@@ -258,11 +276,12 @@ mod tests {
         let first = Unfinished::folder(folder.path(), "x", 0o755).expect("made");
         let second = Unfinished::folder(folder.path(), "x", 0o755).expect("made");
         assert!(first.path().is_dir() && second.path().is_dir());
-        let mut left = names(folder.path());
+        let ours = [first.path(), second.path()]
+            .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        let (mut left, mut expected) = (names(folder.path()), ours.to_vec());
+        expected.push(".immut-other-1-0".to_owned());
         left.sort();
-        let ours = std::process::id();
-        let expected =
-            [".immut-other-1-0".into(), format!(".immut-x-{ours}-0"), format!(".immut-x-{ours}-1")];
+        expected.sort();
         assert_eq!(left, expected);
     }
 }
