@@ -140,6 +140,16 @@ impl Done {
     }
 }
 
+/// The image that the parent of this test names; run by hand, without one, it says that it is
+/// skipped.
+pub(crate) fn child_image() -> Option<String> {
+    let image = std::env::var("IMMUT_TEST_IMAGE").ok();
+    if image.is_none() {
+        println!("skipped: IMMUT_TEST_IMAGE, which the parent of this test sets, names no image");
+    }
+    image
+}
+
 /// What umoci unpacks from the image named `it` of a layout.
 pub(crate) fn unpack(umoci: &Path, layout: &Path, bundle: &Path) -> View {
     let image = format!("{}:it", layout.display());

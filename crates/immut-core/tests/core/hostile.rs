@@ -9,7 +9,7 @@ use immut_core::store::Layout;
 use immut_testkit::recipe::{Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};
 use serde_json::json;
 
-use crate::common::Scene;
+use crate::common::{Scene, child_image};
 
 fn app() -> Recipe {
     Recipe::new().layer(|l| l.file("/app", 0o755, "x").file("/bin/su", 0o4755, vec![7; 5000]))
@@ -218,7 +218,7 @@ fn what_is_no_image_is_refused() {
 #[test]
 #[ignore = "runs in the next test, where files are limited to 64 KiB"]
 fn child_with_a_full_disk() {
-    let Ok(image) = std::env::var("IMMUT_TEST_IMAGE") else { return };
+    let Some(image) = child_image() else { return };
     let (folder, digest) = image.split_once('@').expect("a reference");
     let source = Layout::open(Path::new(folder)).expect("a layout");
     let stage = Layout::create(&Path::new(folder).with_file_name("full")).expect("a stage");

@@ -1,0 +1,155 @@
+//! Invariant 2: contents stream. Memory is counted for a whole process, so each image gets one.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+
+use immut_core::Options;
+use immut_core::image::{Descriptor, RawManifest};
+use immut_core::name::Digest;
+use immut_core::store::{self, Layout};
+use immut_testkit::recipe::{LayerRecipe, Recipe};
+use serde_json::json;
+
+use super::{app, bash};
+use crate::common::{Scene, child_image};
+
+/// Peak memory in KiB of a child that hardens an image.
+fn peak(scene: &Scene) -> u64 {
+    let image = scene.folder.path().join("image");
+    let output = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--ignored", "--exact", "--nocapture", "invariants::memory::child_that_hardens"])
+        .env("IMMUT_TEST_IMAGE", format!("{}@{}", image.display(), scene.digest))
+        .output()
+        .expect("a child");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let line = told.lines().find_map(|line| line.split("peak KiB: ").nth(1));
+    line.unwrap_or_else(|| panic!("{told}")).trim().parse().expect("a number")
+}
+
+#[test]
+#[ignore = "a child of the tests of memory"]
+fn child_that_hardens() {
+    let Some(image) = child_image() else { return };
+    let (folder, digest) = image.split_once('@').expect("a reference");
+    let source = Layout::open(Path::new(folder)).expect("a layout");
+    let stage = Layout::create(&Path::new(folder).with_file_name("stage")).expect("a stage");
+    let pinned = format!("oci:{folder}@{digest}").parse().expect("a reference");
+    let options = Options { jobs: 2, ..Options::default() };
+    let hardened = immut_core::harden(&pinned, &source, &stage, &options).expect("hardened");
+    assert!(hardened.is_changed());
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    println!("\npeak KiB: {}", peak.trim().trim_end_matches(" kB"));
+}
+
+/// An image with one large file in a layer that has a hit, written without holding it.
+fn large(megabytes: u64) -> Scene {
+    let scene = Scene::of(&Recipe::new().layer(app));
+    let folder = scene.folder.path().join("image");
+    let layout = Layout::open(&folder).expect("a layout");
+    let mut tar = Hashing::new(flate2::write::GzEncoder::new(
+        Hashing::new(layout.scratch().expect("a file")),
+        flate2::Compression::fast(),
+    ));
+    let mut header = tar::Header::new_ustar();
+    header.set_path("su").expect("a name");
+    header.set_mode(0o4755);
+    header.set_size(megabytes << 20);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_cksum();
+    tar.write_all(header.as_bytes()).expect("written");
+    let mut state = 1_u64;
+    let piece: Vec<u8> = (0..1 << 20_u32)
+        .map(|byte: u32| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // One page in 16 does not compress.
+            if (byte / 4096).is_multiple_of(16) { (state >> 56) as u8 } else { 0 }
+        })
+        .collect();
+    for _ in 0..megabytes {
+        tar.write_all(&piece).expect("written");
+    }
+    tar.write_all(&[0; 1024]).expect("written");
+    let diff_id = tar.digest();
+    let blob = tar.inner.finish().expect("written");
+    let (digest, size) = (blob.digest(), blob.size);
+    layout.keep(blob.inner, &digest).expect("kept");
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": { "Entrypoint": ["/su"] },
+        "rootfs": { "type": "layers", "diff_ids": [diff_id] },
+    });
+    let config =
+        layout.add("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+    let layer = Descriptor {
+        media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(),
+        digest,
+        size,
+    };
+    let manifest = RawManifest::from_json(&json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": config.expect("added"), "layers": [layer],
+    }));
+    store::Sink::put_manifest(&layout, &manifest).expect("put");
+    Scene { digest: manifest.descriptor().digest, ..scene }
+}
+
+struct Hashing<W> {
+    inner: W,
+    hasher: sha2::Sha256,
+    size: u64,
+}
+
+impl<W: Write> Hashing<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, hasher: sha2::Digest::new(), size: 0 }
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::finish(self.hasher.clone())
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        sha2::Digest::update(&mut self.hasher, &bytes[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+const MOST: u64 = 64 << 10;
+
+#[test]
+fn invariant_2_memory_does_not_depend_on_bytes() {
+    let (small, big) = (peak(&large(8)), peak(&large(300)));
+    println!("8 MB: {small} KiB, 300 MB: {big} KiB");
+    assert!(big < MOST, "{big} KiB for 300 MB");
+    assert!(big < small + 4096, "{small} KiB for 8 MB, {big} KiB for 300 MB");
+}
+
+#[test]
+fn invariant_2_memory_for_50_000_entries_is_bounded() {
+    let files = |layer: usize| {
+        move |l: LayerRecipe| {
+            (0..25_000).fold(l, |l, n| {
+                l.file(
+                    format!("/usr/share/doc/folder-{}/{layer}-{n}", n / 50),
+                    0o644,
+                    format!("{n}"),
+                )
+            })
+        }
+    };
+    let recipe = Recipe::new().layer(files(1)).layer(files(2)).layer(|l| bash(app(l)));
+    let peak = peak(&Scene::of(&recipe.entrypoint(&["/app"])));
+    println!("{peak} KiB for 50,000 entries");
+    assert!(peak < MOST, "{peak} KiB");
+}

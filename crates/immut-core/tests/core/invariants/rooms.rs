@@ -1,0 +1,125 @@
+//! Invariant 1: who may use whom, and who may touch the world.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Which rooms of the core a room may use, besides itself. Verbs and what belongs to them use all.
+const EDGES: [(&str, &[&str]); 15] = [
+    ("name", &[]),
+    ("path", &[]),
+    ("parallel", &[]),
+    ("finding", &["path"]),
+    ("archive", &["path"]),
+    ("image", &["name"]),
+    ("progress", &["image", "name"]),
+    ("store", &["archive", "image", "name", "parallel", "path", "progress"]),
+    ("inventory", &["archive", "image", "name", "parallel", "path", "progress", "store"]),
+    ("user", &["inventory", "path"]),
+    ("rules", &["finding", "image", "inventory", "name", "path", "user"]),
+    ("plan", &["finding", "image", "inventory", "name", "path", "rules", "user"]),
+    (
+        "rewrite",
+        &["archive", "image", "inventory", "name", "parallel", "path", "plan", "progress", "store"],
+    ),
+    ("receipt", &["finding", "name", "path", "plan"]),
+    ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
+];
+/// Verbs, and what describes or feeds them.
+const VERBS: [&str; 9] =
+    ["audit", "copy", "error", "harden", "lib", "options", "planning", "select", "verify"];
+/// Rooms that see the world only through `Source` and the stage.
+const CLOSED: [&str; 7] = ["archive", "finding", "inventory", "path", "plan", "rules", "user"];
+
+#[test]
+fn invariant_1_rooms_depend_one_way() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let room = room_of(&file);
+        if VERBS.contains(&room.as_str()) {
+            continue;
+        }
+        let allowed = EDGES.iter().find(|(name, _)| *name == room);
+        let Some((_, allowed)) = allowed else {
+            panic!("room {room} has no line in the table of edges");
+        };
+        for used in uses(&text) {
+            if used != room && !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{file} uses {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn invariant_1_a_wrong_edge_is_noticed() {
+    let text = "use crate::{plan, store::Layout};\nuse crate::harden::x;\n/// use crate::y;\n    crate::receipt::f();\n";
+    assert_eq!(uses(text), ["plan", "store", "harden", "receipt"]);
+}
+
+#[test]
+fn invariant_1_only_the_stage_touches_the_world() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let room = room_of(&file);
+        // A file that is put aside while a layer is rewritten comes from the stage's folder.
+        let door = file == "rewrite/spool.rs";
+        for word in ["async ", ".await", "tokio", "std::fs", "std::net", "std::env", "std::process"]
+        {
+            let closed = CLOSED.contains(&room.as_str()) || (room == "rewrite" && !door);
+            if closed && code(&text).any(|line| line.contains(word)) {
+                wrong.push(format!("{file}: {word}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn sources() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeMap::new();
+    collect(&folder, &folder, &mut found);
+    assert!(found.len() > 40);
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path: PathBuf = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if !path.ends_with("tests.rs") {
+            let name = path.strip_prefix(root).expect("beneath").display().to_string();
+            let text = std::fs::read_to_string(&path).expect("text");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            found.insert(name, code);
+        }
+    }
+}
+
+fn room_of(file: &str) -> String {
+    file.split('/').next().unwrap_or(file).trim_end_matches(".rs").to_owned()
+}
+
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The rooms that a file names after `crate::`.
+fn uses(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for line in code(text) {
+        for (at, _) in line.match_indices("crate::") {
+            let rest = &line[at + "crate::".len()..];
+            let names: Vec<&str> = match rest.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap_or("").split(',').collect(),
+                None => vec![rest],
+            };
+            for name in names {
+                let word = name.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next();
+                rooms.extend(word.filter(|word| !word.is_empty()).map(str::to_owned));
+            }
+        }
+    }
+    rooms
+}
