@@ -13,7 +13,7 @@ use std::time::Duration;
 use immut_core::image::Descriptor;
 use immut_core::name::{Digest, Repository};
 use immut_core::store::{Registry, RegistryOptions, Sink, Source, copy_blob, read_small};
-use immut_testkit::registry as testkit;
+use immut_testkit::{peers, registry as testkit};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -30,8 +30,9 @@ struct DockerRegistry {
 impl DockerRegistry {
     /// None, with a word about it, where the program is not installed.
     fn start(tls: Option<&dyn Fn(&Path)>) -> Option<Self> {
-        if !installed("docker-registry") || (tls.is_some() && !installed("openssl")) {
-            return None;
+        let program = peers::require("docker-registry")?;
+        if tls.is_some() {
+            peers::require("openssl")?;
         }
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -50,7 +51,7 @@ impl DockerRegistry {
         });
         let path = folder.path().join("config.yml");
         fs::write(&path, config.to_string()).expect("written"); // JSON is YAML
-        let child = Command::new("docker-registry")
+        let child = Command::new(program)
             .arg("serve")
             .arg(&path)
             .stdout(Stdio::null())
@@ -77,21 +78,6 @@ impl Drop for DockerRegistry {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn installed(program: &str) -> bool {
-    let asked =
-        Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = asked.is_ok();
-    if !found {
-        assert!(
-            std::env::var_os("IMMUT_PEERS_REQUIRED").is_none_or(|value| value != "1"),
-            "{program} is not installed, and IMMUT_PEERS_REQUIRED=1"
-        );
-        println!("skipped: {program} is not installed");
-    }
-    found
 }
 
 #[test]
@@ -192,7 +178,7 @@ fn connect_through(near: &TcpStream, to: &str, after: u64, broken: &AtomicBool) 
 /// Memory is counted for a whole process, so this takes one of its own.
 #[test]
 fn memory_does_not_grow_with_blobs() {
-    if !installed("docker-registry") {
+    if peers::require("docker-registry").is_none() {
         return;
     }
     let ran = Command::new(std::env::current_exe().expect("this program"))
