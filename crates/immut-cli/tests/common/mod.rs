@@ -317,6 +317,23 @@ impl Podman {
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command().args(arguments).stdin(Stdio::null()))
     }
+
+    /// Ends the test unless the web server of `testdata` starts from the image, confined, as the user
+    /// that hardening set.
+    #[track_caller]
+    pub(crate) fn serves(&self, image: &str, name: &str) {
+        let started = [&["run", "-d", "--name", name][..], &CONFINED, &[image]].concat();
+        self.run(&started).code(0);
+        let serves = (0..100).any(|_| {
+            thread::sleep(Duration::from_millis(100));
+            let logs = self.run(&["logs", name]);
+            logs.stderr.contains("server started") || logs.stdout.contains("server started")
+        });
+        let (logs, user) = (self.run(&["logs", name]), self.run(&["top", name, "huser"]));
+        self.run(&["rm", "-f", "-t", "1", name]);
+        assert!(serves, "{logs}");
+        assert!(user.stdout.contains("65532"), "{user}");
+    }
 }
 
 /// What a hardened container has to be content with.

@@ -3,16 +3,12 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use immut_testkit::peers;
 use immut_testkit::recipe::digest_of;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{
-    CONFINED, Podman, Run, digest, immut, json_file, key, must, run, text, workspace,
-};
+use crate::common::{Podman, Run, digest, immut, json_file, key, must, run, text, workspace};
 
 /// The image of `testdata`, by digest.
 fn demo() -> String {
@@ -42,19 +38,7 @@ fn podman_loads_and_runs_a_docker_archive() {
     let inspected =
         podman.run(&["image", "inspect", "--format", "{{.Id}}", "demo/loaded:v1"]).code(0);
     assert_eq!(format!("sha256:{}", inspected.line()), hardened.digest());
-    let name = "loaded";
-    let started =
-        [&["run", "-d", "--name", name][..], &CONFINED, &["localhost/demo/loaded:v1"]].concat();
-    let started = [&started[..started.len() - 1], &[inspected.line()]].concat();
-    podman.run(&started).code(0);
-    let serves = (0..100).any(|_| {
-        thread::sleep(Duration::from_millis(100));
-        let logs = podman.run(&["logs", name]);
-        logs.stderr.contains("server started") || logs.stdout.contains("server started")
-    });
-    let logs = podman.run(&["logs", name]);
-    podman.run(&["rm", "-f", "-t", "1", name]);
-    assert!(serves, "{logs}");
+    podman.serves(inspected.line(), "loaded");
 }
 
 /// MUST SHOW: the output as an OCI archive, read by skopeo, podman and tar, signature included.

