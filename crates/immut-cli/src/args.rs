@@ -9,9 +9,10 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use immut_core::finding::Severity;
-use immut_core::image::Platform;
+use immut_core::image::{Compression, Platform};
 use immut_core::name::{Reference, tag_name};
 use immut_core::plan::Healthcheck;
+use immut_core::rewrite::Target;
 use immut_core::rules::Keep;
 use immut_core::trust::KeySource;
 use immut_core::user::UserId;
@@ -173,6 +174,31 @@ pub(crate) struct Harden {
     /// The source's name for the annotation org.opencontainers.image.base.name
     #[arg(long, value_name = "NAME")]
     pub(crate) source_name: Option<String>,
+    /// How layers that are written anew are compressed; keep: as they were
+    #[arg(long, value_name = "HOW", default_value = "keep", help_heading = "New layers")]
+    pub(crate) compression: Compressed,
+    /// Compress them as a whole, although pieces of the old layers could be copied: slower, and
+    /// sometimes smaller
+    #[arg(long, help_heading = "New layers")]
+    pub(crate) recompress: bool,
+}
+
+/// How new layers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compressed {
+    Keep,
+    Gzip,
+    Zstd,
+}
+
+impl From<Compressed> for Target {
+    fn from(how: Compressed) -> Self {
+        match how {
+            Compressed::Keep => Self::Keep,
+            Compressed::Gzip => Self::As(Compression::Gzip),
+            Compressed::Zstd => Self::As(Compression::Zstd),
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -31,6 +31,7 @@
 
 mod archive;
 mod audit;
+mod codec;
 mod copy;
 mod error;
 pub mod finding;

@@ -16,8 +16,6 @@ pub enum Task {
     Index,
     /// A layer is written anew.
     Rewrite,
-    /// A layer of the result is read back.
-    Check,
     /// A blob is sent from the stage to the destination.
     Upload,
     /// A blob goes from its source to the destination as it is.
@@ -31,7 +29,6 @@ impl Task {
             Self::Download => "download",
             Self::Index => "index",
             Self::Rewrite => "rewrite",
-            Self::Check => "check",
             Self::Upload => "upload",
             Self::Copy => "copy",
         }
@@ -109,6 +106,42 @@ pub struct Event<'a> {
     pub done: u64,
     /// How it stands.
     pub state: State<'a>,
+    /// How a layer that is written anew was encoded, at the end of [`Task::Rewrite`].
+    pub encoding: Option<Encoding>,
+}
+
+/// How a new layer came to its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoding {
+    /// By which method.
+    pub method: Method,
+    /// Bytes of the new archive that were copied as they were compressed.
+    pub copied: u64,
+    /// Bytes of the new archive that were compressed anew.
+    pub encoded: u64,
+}
+
+/// How a new layer is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Method {
+    /// Deflate blocks of the old layer are copied.
+    Blocks,
+    /// Whole gzip members or zstd frames of the old layer are copied.
+    Frames,
+    /// All of it is encoded anew.
+    Whole,
+}
+
+impl Method {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::Frames => "frames",
+            Self::Whole => "whole",
+        }
+    }
 }
 
 /// Who wants to know. Called from several threads, often: it has to be quick.
@@ -146,6 +179,11 @@ impl<'a> Told<'a> {
         self.progress.event(&self.event);
     }
 
+    /// So the layer was encoded; told at the end.
+    pub(crate) fn encoded(&mut self, encoding: Encoding) {
+        self.event.encoding = Some(encoding);
+    }
+
     /// All is done.
     pub(crate) fn done(mut self) {
         (self.event.state, self.event.done) = (State::Done, self.event.work.total);
@@ -173,7 +211,7 @@ pub(crate) fn reused(progress: &dyn Progress, work: Work<'_>, reuse: Reuse<'_>) 
 
 fn first<'a>(work: Work<'a>, state: State<'a>) -> Event<'a> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    Event { id: NEXT.fetch_add(1, Ordering::Relaxed), work, done: 0, state }
+    Event { id: NEXT.fetch_add(1, Ordering::Relaxed), work, done: 0, state, encoding: None }
 }
 
 /// A reader that tells what goes through it.

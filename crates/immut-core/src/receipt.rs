@@ -81,6 +81,21 @@ pub struct Layer {
     /// Its blob after, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Digest>,
+    /// How it was encoded, if it was rewritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<LayerEncoding>,
+}
+
+/// How a layer was encoded.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerEncoding {
+    /// `blocks`, `frames` or `whole`.
+    pub method: &'static str,
+    /// Bytes of its archive that were copied as they were compressed.
+    pub copied: u64,
+    /// Bytes of its archive that were compressed anew.
+    pub encoded: u64,
 }
 
 /// An entry that is gone.

@@ -29,6 +29,8 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     destination.check_room(&*source, &pinned.digest, args.choices.platform.len() == 1)?;
     let options = Options {
         source_name: args.source_name.clone(),
+        compression: args.compression.into(),
+        recompress: args.recompress,
         ..options(choices, &args.choices.platform, global)?
     };
     let signing = trust::Options::from_environment()?;

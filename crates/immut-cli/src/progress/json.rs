@@ -36,6 +36,10 @@ pub(super) fn line(board: &mut Board, event: &Event<'_>, now: Instant) -> Option
     if let State::Reused(reuse) = event.state {
         reused(&mut line, reuse);
     }
+    if let Some(how) = event.encoding {
+        line["encoding"] =
+            json!({"method": how.method.as_str(), "copied": how.copied, "encoded": how.encoded});
+    }
     Some(line.to_string())
 }
 

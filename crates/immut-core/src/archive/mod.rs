@@ -53,6 +53,8 @@ pub enum Error {
 #[derive(Debug)]
 pub(crate) struct Archive<R> {
     inner: R,
+    /// Bytes read so far.
+    at: u64,
     /// Content bytes of the current member that were not read yet.
     left: u64,
     /// Padding after them.
@@ -63,7 +65,15 @@ pub(crate) struct Archive<R> {
 
 impl<R: Read> Archive<R> {
     pub(crate) fn new(inner: R) -> Self {
-        Self { inner, left: 0, padding: 0, last: "the start of the archive".into() }
+        Self { inner, at: 0, left: 0, padding: 0, last: "the start of the archive".into() }
+    }
+
+    /// Where the next member begins, or the archive ends, in bytes from where reading began; padding
+    /// may be missing at the end. Content that was not read is skipped.
+    pub(crate) fn go_to_next(&mut self) -> Result<u64, Error> {
+        let end = self.at + self.left + self.padding as u64;
+        self.skip_content()?;
+        Ok(end)
     }
 
     /// The next member, or none at the end of the archive. Content that was not read is skipped.
@@ -108,29 +118,40 @@ impl<R: Read> Archive<R> {
         if count == 0 {
             return Err(self.cut());
         }
+        self.at += count as u64;
         self.left -= count as u64;
         Ok(count)
     }
 
-    /// Reads everything after the archive's end, which engines ignore, and gives the stream back.
-    pub(crate) fn finish(mut self) -> io::Result<R> {
-        io::copy(&mut self.inner, &mut io::sink())?;
-        Ok(self.inner)
+    /// Reads everything after the archive's end, which engines ignore, and gives the stream back;
+    /// also whether there is nothing but zeros.
+    pub(crate) fn finish(mut self) -> io::Result<(R, bool)> {
+        let (mut buffer, mut zeros) = ([0; 1 << 14], true);
+        loop {
+            let count = read_full(&mut self.inner, &mut buffer)?;
+            zeros &= buffer[..count].iter().all(|byte| *byte == 0);
+            if count == 0 {
+                return Ok((self.inner, zeros));
+            }
+        }
     }
 
     fn skip_content(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 1 << 14];
-        while self.read_content(&mut buffer)? > 0 {}
+        if self.left > 0 {
+            let mut buffer = [0; 1 << 14];
+            while self.read_content(&mut buffer)? > 0 {}
+        }
         // An archive may end in the padding, as engines have it: nothing of the file is missing.
-        read_full(&mut self.inner, &mut buffer[..self.padding])?;
-        self.padding = 0;
+        let mut padding = [0; BLOCK];
+        let count = std::mem::take(&mut self.padding);
+        self.fill(&mut padding[..count])?;
         Ok(())
     }
 
     /// A header block; none at the end, which is two blocks of zeros or the end of the stream.
     fn header(&mut self, may_end: bool) -> Result<Option<[u8; BLOCK]>, Error> {
         let mut block = [0; BLOCK];
-        let filled = read_full(&mut self.inner, &mut block)?;
+        let filled = self.fill(&mut block)?;
         if filled == 0 && may_end {
             return Ok(None);
         }
@@ -138,7 +159,7 @@ impl<R: Read> Archive<R> {
             return Err(self.bad("the archive ends in the middle of a header"));
         }
         if block == [0; BLOCK] {
-            let filled = read_full(&mut self.inner, &mut block)?;
+            let filled = self.fill(&mut block)?;
             let ended = filled == 0 || (filled == BLOCK && block == [0; BLOCK]);
             return if ended && may_end {
                 Ok(None)
@@ -162,7 +183,7 @@ impl<R: Read> Archive<R> {
         let content = usize::try_from(size).map_err(|_| self.bad("a size is no number"))?;
         let mut raw = header.to_vec();
         raw.resize(BLOCK + content + padding(size), 0);
-        if read_full(&mut self.inner, &mut raw[BLOCK..])? < raw.len() - BLOCK {
+        if self.fill(&mut raw[BLOCK..])? < raw.len() - BLOCK {
             return Err(self.bad("the archive ends in the middle of a header"));
         }
         Ok(member::Extension { raw, content })
@@ -176,7 +197,7 @@ impl<R: Read> Archive<R> {
         let mut extended = header[header::TYPEFLAG] == b'S' && header[header::GNU_IS_EXTENDED] != 0;
         while extended {
             let mut block = [0; BLOCK];
-            if read_full(&mut self.inner, &mut block)? < BLOCK {
+            if self.fill(&mut block)? < BLOCK {
                 return Err(self.bad("the archive ends in the middle of a header"));
             }
             extended = block[header::SPARSE_IS_EXTENDED] != 0;
@@ -186,6 +207,13 @@ impl<R: Read> Archive<R> {
             }
         }
         Ok(map)
+    }
+
+    /// Fills the buffer as far as the stream goes.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = read_full(&mut self.inner, buffer)?;
+        self.at += count as u64;
+        Ok(count)
     }
 
     fn cut(&self) -> io::Error {
@@ -204,7 +232,7 @@ impl<R: Read + io::Seek> Archive<R> {
         let start = self.inner.stream_position()?;
         let left = i64::try_from(self.left).map_err(io::Error::other)?;
         self.inner.seek_relative(left)?;
-        self.left = 0;
+        self.at += std::mem::take(&mut self.left);
         Ok(start)
     }
 }

@@ -132,39 +132,38 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
     let settled = planned.plan.clone().settle().map_err(|plan| {
         Error::Conflicts(vec![Refused { platform: planned.platform.clone(), plan }])
     })?;
+    let reading = Reading { platform: Some(&planned.platform), ..options.reading() };
     let making = Making {
         epoch: options.epoch,
         source_name: options.source_name.as_deref(),
-        jobs: options.jobs,
-        progress: &*options.progress,
-        platform: Some(&planned.platform),
+        compression: options.compression,
+        recompress: options.recompress,
+        reading,
     };
-    let rewritten = rewrite(&planned.subject(), &settled, stage, making)?;
+    let (rewritten, fresh) = rewrite(&planned.subject(), &settled, stage, making)?;
     stage.put_manifest(rewritten.manifest.raw())?;
     let removed = planned.plan.removed(&planned.inventory);
     let (source, layers) =
         (planned.manifest.raw().descriptor(), planned.manifest.layers().to_vec());
     let Planned { platform, findings, plan, inventory, .. } = planned;
-    drop(inventory);
     let left = if plan.is_empty() {
         findings.clone()
     } else {
-        check(&rewritten, &platform, stage, options)?
+        let inventory = inventory.renewed(fresh, &options.reading())?;
+        check(&rewritten, &inventory, options)?
     };
     Ok(Outcome { platform, source, rewritten, plan, found: findings, left, removed, layers })
 }
 
-/// Reads the result back and audits it: what has a remedy must be gone, and a second plan empty.
+/// Audits the result as it was indexed while it was written: what has a remedy must be gone, and a
+/// second plan empty.
 fn check(
     rewritten: &Rewritten,
-    platform: &Platform,
-    stage: &Layout,
+    inventory: &Inventory,
     options: &Options,
 ) -> Result<Vec<Finding>, Error> {
     let (manifest, config) = (&rewritten.manifest, &rewritten.config);
-    let reading = Reading { platform: Some(platform), check: true, ..options.reading() };
-    let inventory = Inventory::read(manifest, config, stage, Some(stage), reading)?;
-    let subject = Subject { manifest, config, inventory: &inventory };
+    let subject = Subject { manifest, config, inventory };
     let findings = examine(&options.catalog, &subject);
     let again = Plan::new(&options.catalog, &subject, &findings, &options.choices)?;
     if again.is_empty() && again.conflicts.is_empty() {

@@ -4,10 +4,10 @@ use super::{Hardened, Outcome};
 use crate::image::Descriptor;
 use crate::plan::Removed;
 use crate::receipt::{
-    self, KeptFile, Layer, LeftOut, PlatformReceipt, Receipt, VERSION, changed, config_change,
+    self, KeptFile, Layer, LayerEncoding, LeftOut, PlatformReceipt, Receipt, VERSION, changed, config_change,
     written,
 };
-use crate::rewrite::LayerOutcome;
+use crate::rewrite::{Encoding, LayerOutcome};
 
 impl Hardened {
     /// The receipt of this image, published as `result` under a profile of that name.
@@ -52,12 +52,16 @@ fn platform(outcome: &Outcome) -> PlatformReceipt {
 }
 
 fn layer((source, outcome): (&Descriptor, &LayerOutcome)) -> Layer {
-    let (outcome, result) = match outcome {
-        LayerOutcome::Untouched => ("untouched", Some(source.digest)),
-        LayerOutcome::Rewritten(new) => ("rewritten", Some(new.digest)),
-        LayerOutcome::Dropped => ("dropped", None),
+    let (outcome, result, encoding) = match outcome {
+        LayerOutcome::Untouched => ("untouched", Some(source.digest), None),
+        LayerOutcome::Rewritten(new, how) => ("rewritten", Some(new.digest), Some(encoding(how))),
+        LayerOutcome::Dropped => ("dropped", None, None),
     };
-    Layer { source: source.digest, outcome, result }
+    Layer { source: source.digest, outcome, result, encoding }
+}
+
+fn encoding(how: &Encoding) -> LayerEncoding {
+    LayerEncoding { method: how.method.as_str(), copied: how.copied, encoded: how.encoded }
 }
 
 fn removed(one: &Removed) -> receipt::Removed {

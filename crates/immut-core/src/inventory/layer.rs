@@ -1,31 +1,34 @@
 //! One streaming pass over one layer.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::probe::{Probe, is_kept};
 use super::read::{Budget, Error};
 use super::{Entry, Kind, Layer, Limits, Sought};
-use crate::archive::{self, Archive, Member, Sparse, Type};
+use crate::archive::{self, Archive, BLOCK, Member, Sparse, Type};
+use crate::codec::{Decoder, Spans};
 use crate::image::Compression;
 use crate::inventory::packages;
 use crate::inventory::probe::Content;
 use crate::name::Digest;
+use crate::parallel::ahead;
 use crate::path::{self, RootPath};
+use crate::store::PuttingAside;
 
 /// What a pass over a layer gives; inodes come when layers are merged.
-pub(super) struct Indexed {
-    pub(super) layer: Layer,
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    pub(crate) layer: Layer,
     /// For each entry of a regular file: what its content is.
     pub(super) files: Vec<FileFacts>,
     /// Small files that are kept whole, by entry.
     pub(super) kept: Vec<(u32, Vec<u8>)>,
-    pub(super) unseen: Vec<String>,
 }
 
 /// What is known of a regular file's content.
+#[derive(Debug)]
 pub(super) struct FileFacts {
     pub(super) entry: u32,
     pub(super) size: u64,
@@ -41,32 +44,39 @@ pub(super) struct Expected {
     pub(super) compressed: u64,
 }
 
-/// As many bytes as the longest magic number that is looked at, xz's.
-const MAGIC: u64 = 6;
 /// The most that is kept of one file, and of one layer's files together, in bytes.
 const KEPT_FILE: usize = 8 << 20;
 const KEPT_LAYER: usize = 16 << 20;
 
-/// Reads a layer to its end: entries, digests, contents. `number` counts from 0.
+/// The most zeros that end an archive; GNU tar fills up to 10 KiB.
+const MAX_END: u64 = 64 << 10;
+
+/// Reads a layer to its end: entries, digests, contents. `number` counts from 0. Reading the blob,
+/// decoding it and looking at it happen side by side.
 pub(super) fn index(
     number: usize,
     blob: &mut (dyn Read + Send),
     expected: &Expected,
-    sought: &Sought,
-    budget: &Budget,
+    looking: &Looking<'_>,
+    aside: Option<PuttingAside>,
 ) -> Result<Indexed, Error> {
-    let mut head = Vec::new();
     let read = |source| Error::Read { layer: number + 1, source };
-    (&mut *blob).take(MAGIC).read_to_end(&mut head).map_err(read)?;
-    let compression =
-        Compression::of_magic(&head).ok_or(Error::Compression { layer: number + 1 })?;
-    let mut raw = BufReader::with_capacity(1 << 16, head.chain(blob));
-    let decoder = decoder(compression, &mut raw).map_err(read)?;
-    let most = budget.archive_limit(expected.compressed);
-    let mut found = walk(number, Hashed::new(decoder, budget, most), sought)?;
-    // What follows the compressed stream belongs to the blob and is checked with it.
-    io::copy(&mut raw, &mut io::sink()).map_err(read)?;
-    found.layer.compression = compression;
+    let (mut found, spans) = std::thread::scope(|scope| {
+        let (mut raw, _) = ahead(scope, blob);
+        let head = raw.fill_buf().map_err(read)?;
+        let compression =
+            Compression::of_magic(head).ok_or(Error::Compression { layer: number + 1 })?;
+        let decoder = Decoder::new(compression, raw, Limits::ZSTD_WINDOW_LOG).map_err(read)?;
+        let (tar, decoding) = ahead(scope, decoder);
+        let most = looking.budget.archive_limit(expected.compressed);
+        let mut found = walk(number, Hashed::new(tar, looking.budget, most, aside), looking.sought)?;
+        found.layer.compression = compression;
+        let (spans, mut raw) = decoding.join().expect("a decoder does not panic").finish();
+        // What follows the compressed stream belongs to the blob and is checked with it.
+        io::copy(&mut raw, &mut io::sink()).map_err(read)?;
+        Ok::<_, Error>((found, spans))
+    })?;
+    found.layer.spans = spans;
     let (listed, diff_id) = (expected.diff_id, found.layer.diff_id);
     if diff_id != listed {
         return Err(Error::DiffId { layer: number + 1, listed, found: diff_id });
@@ -74,23 +84,22 @@ pub(super) fn index(
     Ok(found)
 }
 
-/// The archive inside a compressed layer.
-pub(crate) fn decoder<'a, R: io::BufRead + Send + 'a>(
-    compression: Compression,
-    raw: R,
-) -> io::Result<Box<dyn Read + Send + 'a>> {
-    Ok(match compression {
-        Compression::None => Box::new(raw),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(raw)),
-        Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
-            decoder.window_log_max(Limits::ZSTD_WINDOW_LOG)?;
-            Box::new(decoder)
-        }
-    })
+/// Reads a new layer's archive while it is written.
+pub(super) fn index_new(
+    number: usize,
+    archive: impl BufRead,
+    looking: &Looking<'_>,
+) -> Result<Indexed, Error> {
+    walk(number, Hashed::new(archive, looking.budget, u64::MAX, None), looking.sought)
 }
 
-fn walk<R: Read>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Result<Indexed, Error> {
+/// What is looked for, and how much is read at most.
+pub(super) struct Looking<'a> {
+    pub(super) sought: &'a Sought,
+    pub(super) budget: &'a Budget,
+}
+
+fn walk<R: BufRead>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Result<Indexed, Error> {
     let layer = number + 1;
     let read_error = |source| Error::Read { layer, source };
     let archive_error = |error| match error {
@@ -101,22 +110,36 @@ fn walk<R: Read>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Result<I
     let mut archive = Archive::new(tar);
     let mut entries = Vec::new();
     let mut contents = Contents::default();
-    while let Some(member) = archive.next().map_err(archive_error)? {
+    let end = loop {
+        let start = archive.go_to_next().map_err(archive_error)?;
+        let Some(member) = archive.next().map_err(archive_error)? else { break start };
         let name = member.path.as_bytes().len() + member.link.len();
         let index = budget.count_entry(layer, entries.len(), name)?;
-        let entry = entry(&member).map_err(archive_error)?;
+        let entry = entry(&member, start).map_err(archive_error)?;
         if entry.kind == Kind::File {
             let read = contents.read(index, &member, &entry.path, &mut archive, sought);
             read.map_err(archive_error)?;
         }
         entries.push(entry);
-    }
-    let tar = archive.finish().map_err(read_error)?;
+    };
+    let (tar, zeros) = archive.finish().map_err(read_error)?;
     entries.shrink_to_fit();
     let (diff_id, size) = (Digest::finish(tar.hasher), tar.size);
-    let layer = Layer { diff_id, compression: Compression::None, size, entries };
+    let rest = size.saturating_sub(end);
+    let clean_end = zeros && (2 * BLOCK as u64..=MAX_END).contains(&rest);
     let Contents { files, kept, unseen, .. } = contents;
-    Ok(Indexed { layer, files, kept, unseen })
+    let layer = Layer {
+        diff_id,
+        compression: Compression::None,
+        size,
+        entries,
+        end,
+        clean_end,
+        spans: Spans::none(),
+        unpacked: tar.aside.and_then(PuttingAside::finish),
+        unseen,
+    };
+    Ok(Indexed { layer, files, kept })
 }
 
 #[derive(Default)]
@@ -186,7 +209,7 @@ fn refused(path: &RootPath, reason: &str) -> archive::Error {
     archive::Error::Entry { name: path.to_string(), reason: reason.to_owned() }
 }
 
-fn entry(member: &Member) -> Result<Entry, archive::Error> {
+fn entry(member: &Member, start: u64) -> Result<Entry, archive::Error> {
     let refuse = |reason: &str| refused(&member.path, reason);
     let (path, kind) = match marker(&member.path) {
         _ if member.kind == Type::Global => (member.path.clone(), Kind::Ignored),
@@ -200,6 +223,7 @@ fn entry(member: &Member) -> Result<Entry, archive::Error> {
     }
     let id = |id: u64| u32::try_from(id).map_err(|_| refuse("its owner is no 32-bit number"));
     Ok(Entry {
+        start,
         path,
         kind,
         mode: member.mode,
@@ -256,27 +280,40 @@ pub(super) fn is_metadata(path: &RootPath) -> bool {
     components.any(own) || last.is_some_and(|last| own(last) && last != b".wh..wh..opq")
 }
 
-/// Hashes the archive and holds it to the budget as it streams by.
+/// Hashes the archive, holds it to the budget and puts it aside, piece by piece as it streams by.
 struct Hashed<'a, R> {
     inner: R,
     hasher: Sha256,
     budget: &'a Budget,
     size: u64,
     most: u64,
+    aside: Option<PuttingAside>,
+    /// Bytes of the current piece that were not handed out yet.
+    left: usize,
 }
 
-impl<'a, R: Read> Hashed<'a, R> {
-    fn new(inner: R, budget: &'a Budget, most: u64) -> Self {
-        Self { inner, hasher: Sha256::new(), budget, size: 0, most }
+impl<'a, R: BufRead> Hashed<'a, R> {
+    fn new(inner: R, budget: &'a Budget, most: u64, aside: Option<PuttingAside>) -> Self {
+        Self { inner, hasher: Sha256::new(), budget, size: 0, most, aside, left: 0 }
     }
 }
 
-impl<R: Read> Read for Hashed<'_, R> {
+impl<R: BufRead> Read for Hashed<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        self.size += count as u64;
-        self.budget.count_bytes(count as u64, self.size, self.most)?;
+        let piece = self.inner.fill_buf()?;
+        if self.left == 0 {
+            self.left = piece.len();
+            self.hasher.update(piece);
+            self.size += piece.len() as u64;
+            self.budget.count_bytes(piece.len() as u64, self.size, self.most)?;
+            if let Some(aside) = &mut self.aside {
+                aside.put(piece);
+            }
+        }
+        let count = self.left.min(buffer.len());
+        buffer[..count].copy_from_slice(&piece[piece.len() - self.left..][..count]);
+        self.left -= count;
+        self.inner.consume(count);
         Ok(count)
     }
 }

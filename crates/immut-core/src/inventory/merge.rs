@@ -23,24 +23,45 @@ pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought, most: u64) -> Result
     let mut kept = BTreeMap::new();
     let mut unseen = Vec::new();
     let mut view = View::default();
-    for (number, Indexed { mut layer, files, kept: texts, unseen: more }) in (0..).zip(indexed) {
+    for (number, Indexed { mut layer, files, kept: texts }) in (0..).zip(indexed) {
         let mut merging =
             Merging { inodes: &mut inodes, shared: &mut shared, files: files.into_iter() };
         view.apply(number, &mut layer.entries, &mut merging, most)?;
+        unseen.extend(layer.unseen.iter().cloned());
         layers.push(layer);
         kept.extend(
             texts.into_iter().map(|(index, text)| (EntryId { layer: number, index }, text)),
         );
-        unseen.extend(more);
     }
     let names = view.names;
     let mut inventory =
         Inventory { layers, names, inodes, shared, packages: Packages::default(), kept, unseen };
     inventory.packages = Packages::read(&inventory, sought);
-    inventory.kept.retain(|id, _| {
-        super::probe::is_kept(&inventory.layers[id.layer as usize].entries[id.index as usize].path)
-    });
     Ok(inventory)
+}
+
+impl Inventory {
+    /// The layers as they were indexed, to be merged with others.
+    pub(super) fn into_indexed(self) -> Vec<Indexed> {
+        let Self { layers, mut inodes, mut kept, .. } = self;
+        let mut indexed = Vec::new();
+        for (number, mut layer) in (0..).zip(layers) {
+            let mut files = Vec::new();
+            for (index, entry) in (0..).zip(&mut layer.entries) {
+                let inode = entry.inode.take().filter(|_| entry.kind == Kind::File);
+                files.extend(inode.map(|inode| {
+                    let Inode { size, digest, content, .. } = &mut inodes[inode as usize];
+                    let content = std::mem::take(content);
+                    FileFacts { entry: index, size: *size, digest: *digest, content }
+                }));
+            }
+            let later = kept.split_off(&EntryId { layer: number + 1, index: 0 });
+            let texts = std::mem::replace(&mut kept, later);
+            let kept = texts.into_iter().map(|(id, text)| (id.index, text)).collect();
+            indexed.push(Indexed { layer, files, kept });
+        }
+        indexed
+    }
 }
 
 /// The merged view while layers are applied to it.

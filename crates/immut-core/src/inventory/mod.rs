@@ -15,17 +15,20 @@ mod resolve;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub(crate) use layer::decoder;
 pub use limits::Limits;
 pub use packages::{Owner, Packages};
 pub use probe::{Content, Sought};
 pub use read::{Error, Reading};
+pub(crate) use layer::Indexed;
+pub(crate) use read::Fresh;
 pub(crate) use replay::{Replay, replay};
 pub use resolve::Resolution;
 
+use crate::codec::Spans;
 use crate::image::{Compression, Manifest, RuntimeConfig};
 use crate::name::Digest;
 use crate::path::RootPath;
+use crate::store::Unpacked;
 
 /// An image's files.
 #[derive(Debug)]
@@ -64,11 +67,23 @@ pub struct Layer {
     pub size: u64,
     /// Its entries, in order.
     pub entries: Vec<Entry>,
+    /// Where its entries end, in bytes of the archive.
+    pub(crate) end: u64,
+    /// Whether the archive ends after them as archives do, in zeros.
+    pub(crate) clean_end: bool,
+    /// Where its blob may be cut.
+    pub(crate) spans: Spans,
+    /// Its archive, if it was put aside in the stage.
+    pub(crate) unpacked: Option<Unpacked>,
+    /// What of it could not be looked into.
+    pub(crate) unseen: Vec<String>,
 }
 
 /// An entry of a layer's archive.
 #[derive(Debug, Clone)]
 pub struct Entry {
+    /// Where its first header begins, in bytes of the layer's archive.
+    pub(crate) start: u64,
     /// Its name; for a whiteout the name that it hides, for an opaque marker its directory.
     pub path: RootPath,
     /// What it is.

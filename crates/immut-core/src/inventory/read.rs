@@ -1,18 +1,18 @@
 //! From manifest, config and blobs to an [`Inventory`].
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::NamedTempFile;
 
-use super::layer::{self, Expected};
+use super::layer::{self, Expected, Indexed, Looking};
 use super::{Inventory, Limits, Sought, merge};
 use crate::archive;
 use crate::image::{Descriptor, Manifest, Platform, RuntimeConfig};
 use crate::name::{Digest, Location};
 use crate::parallel::in_parallel;
 use crate::progress::{self, Part, Progress, Reuse, Task, Told, Work};
-use crate::store::{self, Layout, Sink, Source};
+use crate::store::{self, Layout, PuttingAside, Sink, Source};
 
 /// Why an image's layers could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -95,8 +95,6 @@ pub struct Reading<'a> {
     pub progress: &'a dyn Progress,
     /// The platform that is told, as far as it is known.
     pub platform: Option<&'a Platform>,
-    /// Whether it is the result that is read back.
-    pub check: bool,
 }
 
 impl std::fmt::Debug for Reading<'_> {
@@ -121,6 +119,7 @@ impl Inventory {
             return Err(crate::image::Error::LayerCount { diff_ids: listed, layers }.into());
         }
         let budget = Budget::new(reading.limits);
+        let looking = Looking { sought: reading.sought, budget: &budget };
         let one = |number: usize| {
             let blob = &manifest.layers()[number];
             let expected = Expected { diff_id: diff_ids[number], compressed: blob.size };
@@ -128,13 +127,58 @@ impl Inventory {
             let staged = staged(work, blob, source, stage, reading.progress);
             let (mut told, content) = staged.map_err(|error| named(error, number))?;
             let mut content = told.over(content);
-            let found = layer::index(number, &mut content, &expected, reading.sought, &budget);
+            let aside = stage.map(PuttingAside::new);
+            let found = layer::index(number, &mut content, &expected, &looking, aside);
             let found = found.map_err(|error| blamed(error, number + 1, &mut content))?;
             told.done();
             Ok::<_, Error>(found)
         };
-        let indexed = in_parallel(layers, reading.jobs, one)?;
+        let sizes: Vec<u64> = manifest.layers().iter().map(|layer| layer.size).collect();
+        let indexed = in_parallel(&sizes, reading.jobs, one)?;
         merge::merge(indexed, reading.sought, reading.limits.entries)
+    }
+
+    /// The inventory of the new image, when its layers were indexed while they were written. `fresh`
+    /// says what became of each layer, and then which layers came on top.
+    pub(crate) fn renewed(
+        self,
+        fresh: Vec<Fresh>,
+        reading: &Reading<'_>,
+    ) -> Result<Self, Error> {
+        let mut old = self.into_indexed().into_iter();
+        let mut layers = Vec::new();
+        for fresh in fresh {
+            let was = old.next();
+            match fresh {
+                Fresh::Same => layers.extend(was),
+                Fresh::New(new) => layers.push(*new),
+                Fresh::Dropped => {}
+            }
+        }
+        merge::merge(layers, reading.sought, reading.limits.entries)
+    }
+}
+
+/// What became of a layer.
+#[derive(Debug)]
+pub(crate) enum Fresh {
+    /// It is the same.
+    Same,
+    /// It was left out.
+    Dropped,
+    /// It is new, or was written anew.
+    New(Box<Indexed>),
+}
+
+impl Reading<'_> {
+    /// Indexes a new layer's archive while it is written; `number` counts from 0.
+    pub(crate) fn index_new(
+        &self,
+        number: usize,
+        archive: impl BufRead,
+    ) -> Result<Indexed, Error> {
+        let budget = Budget::new(self.limits);
+        layer::index_new(number, archive, &Looking { sought: self.sought, budget: &budget })
     }
 }
 
@@ -175,8 +219,7 @@ fn of_store(error: &io::Error) -> bool {
 
 impl<'a> Reading<'a> {
     fn work(&self, blob: &Descriptor, part: Part) -> Work<'a> {
-        let task = if self.check { Task::Check } else { Task::Index };
-        Work { task, platform: self.platform, part, digest: blob.digest, total: blob.size }
+        Work { task: Task::Index, platform: self.platform, part, digest: blob.digest, total: blob.size }
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{LayerOutcome, NewLayer};
+use super::{LayerOutcome, Named};
 use crate::image::RuntimeConfig;
 use crate::plan::{Action, Plan};
 
@@ -39,7 +39,7 @@ fn rfc3339(epoch: u64) -> Option<String> {
 pub(super) fn edit(
     old: &RuntimeConfig,
     plan: &Plan,
-    layers: &[NewLayer],
+    layers: &[Named],
     outcomes: &[LayerOutcome],
     date: &Date,
 ) -> RuntimeConfig {

@@ -1,104 +1,145 @@
-//! The narrow door to compression: an archive goes in as a stream, a blob with its digests comes out.
+//! The narrow door to compression: an archive goes in, as what is kept of an old one and what is new;
+//! a blob with its digests comes out. The archive is indexed as it goes by, and the blob is hashed
+//! and written, each on a thread of its own.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
+use std::ops::Range;
 
-use flate2::GzBuilder;
-use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use super::raw::Raw;
+use super::splice::{Counts, Old, Splice};
+use super::{Encoding, Error, Method};
+use crate::codec::{Scheme, Spans};
 use crate::image::Compression;
+use crate::inventory::{self, Indexed, Reading};
 use crate::name::Digest;
+use crate::parallel::{Inlet, ahead, behind, is_gone, pipe};
 
-/// gzip's usual level: what registries hold is mostly made with it.
-const GZIP_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 3;
-/// How much is compressed at a time.
-const PIECE: usize = 1 << 16;
-
-/// Writes an archive as a blob into a scratch file.
-pub(super) struct Encoder {
-    inner: Inner,
-    /// What was not compressed yet: a compressor's output depends on the pieces that it is given, and
-    /// the result must not depend on the pieces that a file or a pipe happens to give.
-    pending: Vec<u8>,
-    hasher: Sha256,
+/// How a layer is encoded.
+pub(super) struct Way<'a> {
+    pub(super) compression: Compression,
+    /// Where the old blob may be cut, and its bytes; none: everything is encoded.
+    pub(super) old: Option<(&'a Spans, Box<dyn Read + Send + 'a>)>,
 }
 
 /// A finished blob.
 pub(super) struct Encoded {
     pub(super) scratch: NamedTempFile,
-    /// Digest of the archive.
-    pub(super) diff_id: Digest,
     /// Digest of the blob.
     pub(super) digest: Digest,
     /// Bytes of the blob.
     pub(super) size: u64,
+    pub(super) encoding: Encoding,
+    /// What is in the archive.
+    pub(super) indexed: Indexed,
 }
 
-enum Inner {
-    None(Blob),
-    Gzip(GzEncoder<Blob>),
-    Zstd(zstd::stream::write::Encoder<'static, Blob>),
-}
-
-impl Encoder {
-    /// The same archive gives the same blob: the headers carry no time and no name.
-    pub(super) fn new(compression: Compression, scratch: NamedTempFile) -> io::Result<Self> {
-        let blob = Blob {
-            file: BufWriter::with_capacity(1 << 18, scratch),
-            hasher: Sha256::new(),
-            size: 0,
-        };
-        let inner = match compression {
-            Compression::None => Inner::None(blob),
-            Compression::Gzip => {
-                let level = flate2::Compression::new(GZIP_LEVEL);
-                Inner::Gzip(GzBuilder::new().mtime(0).operating_system(255).write(blob, level))
+/// Encodes what `fill` puts into it, into a scratch file. `number` counts from 0.
+pub(super) fn encode(
+    number: usize,
+    way: Way<'_>,
+    scratch: NamedTempFile,
+    reading: &Reading<'_>,
+    fill: impl FnOnce(&mut Encoder<'_>) -> Result<(), Error>,
+) -> Result<Encoded, Error> {
+    let io_error = super::layer::io_error(number);
+    let Way { compression, old } = way;
+    std::thread::scope(|scope| {
+        let (inlet, writing) = behind(scope, Blob::new(scratch));
+        let (tap, outlet) = pipe();
+        let indexing = scope.spawn(move || reading.index_new(number, outlet));
+        let (splice, method) = match old {
+            Some((spans, blob)) => {
+                let method = match spans.scheme {
+                    Scheme::Blocks { .. } => Method::Blocks,
+                    Scheme::Frames => Method::Frames,
+                };
+                let old = Old::new(ahead(scope, blob).0);
+                (Splice::new(compression, spans, old, inlet), method)
             }
-            Compression::Zstd => Inner::Zstd(zstd::stream::write::Encoder::new(blob, ZSTD_LEVEL)?),
+            None => (Ok(Splice::whole(compression, inlet)), Method::Whole),
         };
-        Ok(Self { inner, pending: Vec::with_capacity(PIECE), hasher: Sha256::new() })
-    }
-
-    pub(super) fn finish(mut self) -> io::Result<Encoded> {
-        self.compress()?;
-        let blob = match self.inner {
-            Inner::None(blob) => blob,
-            Inner::Gzip(encoder) => encoder.finish()?,
-            Inner::Zstd(encoder) => encoder.finish()?,
-        };
-        let scratch = blob.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let (diff_id, digest) = (Digest::finish(self.hasher), Digest::finish(blob.hasher));
-        Ok(Encoded { scratch, diff_id, digest, size: blob.size })
-    }
-}
-
-impl Encoder {
-    fn compress(&mut self) -> io::Result<()> {
-        match &mut self.inner {
-            Inner::None(blob) => blob.write_all(&self.pending),
-            Inner::Gzip(encoder) => encoder.write_all(&self.pending),
-            Inner::Zstd(encoder) => encoder.write_all(&self.pending),
-        }?;
-        self.pending.clear();
-        Ok(())
-    }
-}
-
-impl Write for Encoder {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(PIECE - self.pending.len());
-        self.pending.extend_from_slice(&bytes[..count]);
-        self.hasher.update(&bytes[..count]);
-        if self.pending.len() == PIECE {
-            self.compress()?;
+        let filled = splice.map_err(io_error).and_then(|splice| {
+            let mut encoder = Encoder { splice, tap };
+            fill(&mut encoder)?;
+            encoder.finish().map_err(super::layer::io_error(number))
+        });
+        // When the other end of a pipe is gone, what happened there is the reason.
+        let blob = writing.join().expect("a writer does not panic");
+        let indexed = indexing.join().expect("an index does not panic");
+        if let Err(source) = &indexed
+            && !is_cut(source)
+        {
+            let source = indexed.expect_err("an error");
+            return Err(Error::Check { layer: number + 1, source: Box::new(source) });
         }
-        Ok(count)
+        let blob = match blob {
+            Err(error) if !is_gone(&error) => {
+                return Err(Error::Io { layer: number + 1, source: error });
+            }
+            blob => blob,
+        };
+        let Counts { copied, encoded } = filled?;
+        let blob = blob.map_err(super::layer::io_error(number))?;
+        let indexed = indexed.map_err(|source| {
+            Error::Check { layer: number + 1, source: Box::new(source) }
+        })?;
+        let encoding = Encoding { method, copied, encoded };
+        blob.finish(encoding, indexed).map_err(super::layer::io_error(number))
+    })
+}
+
+fn is_cut(error: &inventory::Error) -> bool {
+    matches!(error, inventory::Error::Read { source, .. } if is_gone(source))
+}
+
+/// Where an archive goes in.
+pub(super) struct Encoder<'a> {
+    splice: Splice<'a, Inlet>,
+    /// To whom indexes it.
+    tap: Inlet,
+}
+
+impl Encoder<'_> {
+    /// Takes over a range of the old archive, where `raw` stands. Ranges come in order.
+    pub(super) fn keep(&mut self, range: Range<u64>, raw: &mut Raw<'_>) -> io::Result<()> {
+        raw.go_to(range.start)?;
+        self.splice.keep(range, &mut Tapped { raw, tap: &mut self.tap })
+    }
+
+    fn finish(self) -> io::Result<Counts> {
+        let (inlet, counts) = self.splice.finish()?;
+        inlet.end();
+        self.tap.end();
+        Ok(counts)
+    }
+}
+
+impl Write for Encoder<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tap.write_all(bytes)?;
+        self.splice.write_all(bytes)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Hands on what is read.
+struct Tapped<'t, R> {
+    raw: &'t mut R,
+    tap: &'t mut Inlet,
+}
+
+impl<R: Read> Read for Tapped<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.raw.read(buffer)?;
+        self.tap.write_all(&buffer[..count])?;
+        Ok(count)
     }
 }
 
@@ -107,6 +148,19 @@ struct Blob {
     file: BufWriter<NamedTempFile>,
     hasher: Sha256,
     size: u64,
+}
+
+impl Blob {
+    fn new(scratch: NamedTempFile) -> Self {
+        let file = BufWriter::with_capacity(1 << 16, scratch);
+        Self { file, hasher: Sha256::new(), size: 0 }
+    }
+
+    fn finish(self, encoding: Encoding, indexed: Indexed) -> io::Result<Encoded> {
+        let scratch = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let (digest, size) = (Digest::finish(self.hasher), self.size);
+        Ok(Encoded { scratch, digest, size, encoding, indexed })
+    }
 }
 
 impl Write for Blob {

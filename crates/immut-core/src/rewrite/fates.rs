@@ -116,8 +116,17 @@ impl<'a> Fates<'a> {
 
     /// Whether the layer has a hit.
     pub(super) fn touches(&self, layer: usize) -> bool {
-        self.entries.keys().any(|id| id.layer as usize == layer)
+        self.emptied.contains(&layer)
+            || self.entries.keys().any(|id| id.layer as usize == layer)
             || self.added.iter().any(|added| added.layer == Some(layer))
+    }
+
+    /// The entries of a layer whose bytes others take over, in order.
+    pub(super) fn wanted_of(&self, layer: u32) -> Vec<EntryId> {
+        let mut wanted: Vec<EntryId> =
+            self.wanted.iter().copied().filter(|id| id.layer == layer).collect();
+        wanted.sort_unstable();
+        wanted
     }
 
     pub(super) fn empties(&self, layer: usize) -> bool {

@@ -1,15 +1,15 @@
-//! One layer, filtered and encoded in one stream.
+//! One layer: what is kept of it, and what changes.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 
-use super::encode::Encoder;
+use super::encode::{Encoded, Encoder, Way, encode};
 use super::fates::{Added, Fate, Fates, What};
+use super::raw::Raw;
 use super::spool::Spool;
 use super::{Error, Making, NewLayer, config};
 use crate::archive::{Archive, BLOCK, Head, Member, zero_blocks};
 use crate::image::{Compression, Descriptor};
-use crate::inventory::Subject;
-use crate::inventory::{EntryId, decoder};
+use crate::inventory::{EntryId, Layer, Subject};
 use crate::path::RootPath;
 use crate::progress::{Part, Task, Told, Work};
 use crate::store::{Layout, Source};
@@ -24,62 +24,61 @@ pub(super) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// The layer as it will be; none if it is left out.
-    pub(super) fn layer(&self, number: usize, spool: &Spool) -> Result<Option<NewLayer>, Error> {
+    /// What becomes of a layer.
+    pub(super) fn layer(&self, number: usize, spool: &Spool) -> Result<NewLayer, Error> {
         let old = &self.subject.manifest.layers()[number];
-        let indexed = &self.subject.inventory.layers()[number];
+        let layer = &self.subject.inventory.layers()[number];
         if !self.fates.touches(number) {
             self.lend(number, spool)?;
-            return Ok(Some(NewLayer { blob: old.clone(), diff_id: indexed.diff_id }));
+            return Ok(NewLayer::Same { blob: old.clone(), diff_id: layer.diff_id });
         }
-        let mut filter = Filter {
-            scene: self,
-            number,
-            spool,
-            out: Encoder::new(indexed.compression, self.stage.scratch()?)
-                .map_err(io_error(number))?,
-        };
+        if self.fates.empties(number) {
+            self.lend(number, spool)?;
+            return Ok(NewLayer::Dropped);
+        }
         let part = Part::Layer { number, of: self.subject.manifest.layers().len() };
-        let (task, platform) = (Task::Rewrite, self.making.platform);
-        let work = Work { task, platform, part, digest: old.digest, total: indexed.size };
-        let mut told = Told::start(self.making.progress, work);
-        filter.run(old, indexed.compression, &mut told)?;
-        for added in self.fates.added.iter().filter(|added| added.layer == Some(number)) {
-            self.write_added(added, &mut filter.out).map_err(io_error(number))?;
-        }
-        let out = filter.out;
-        let new = if self.fates.empties(number) {
-            None
-        } else {
-            Some(self.keep(out, indexed.compression, number)?)
-        };
+        let reading = &self.making.reading;
+        let (task, platform) = (Task::Rewrite, reading.platform);
+        let work = Work { task, platform, part, digest: old.digest, total: layer.size };
+        let mut told = Told::start(reading.progress, work);
+        let way = self.way(old, layer)?;
+        let compression = way.compression;
+        let raw = Raw::open(self.stage, old, layer)?;
+        let encoded = encode(number, way, self.stage.scratch()?, reading, |out| {
+            Filter { scene: self, number, spool, raw, told: &mut told, out }.run(layer)
+        })?;
+        told.encoded(encoded.encoding);
+        let new = self.keep(encoded, compression)?;
         told.done();
         Ok(new)
     }
 
-    /// Puts aside what later layers take over from a layer that stays as it is.
+    /// How a layer is encoded: with what can be copied of the old blob, unless it is compressed in
+    /// another way.
+    fn way<'w>(&'w self, old: &Descriptor, layer: &'w Layer) -> Result<Way<'w>, Error> {
+        let compression = self.making.compression.of(layer.compression);
+        let copies = !self.making.recompress
+            && compression == layer.compression
+            && !layer.spans.list().is_empty();
+        let old = if copies { Some((&layer.spans, self.stage.open(old)?)) } else { None };
+        Ok(Way { compression, old })
+    }
+
+    /// Puts aside what later layers take over from a layer that is not written.
     fn lend(&self, number: usize, spool: &Spool) -> Result<(), Error> {
-        let layer = number_of(number);
-        if !self.fates.wanted.iter().any(|id| id.layer == layer) {
+        let wanted = self.fates.wanted_of(number_of(number));
+        if wanted.is_empty() {
             return Ok(());
         }
-        let compression = self.subject.inventory.layers()[number].compression;
-        let blob = self.stage.open(&self.subject.manifest.layers()[number])?;
-        let mut raw = BufReader::with_capacity(1 << 16, blob);
-        let archive_error = |source| Error::Archive { layer: number + 1, source };
-        let mut archive = Archive::new(decoder(compression, &mut raw).map_err(io_error(number))?);
-        for index in 0.. {
-            let Some(member) = archive.next().map_err(archive_error)? else { break };
-            let id = EntryId { layer, index };
-            if self.fates.wanted.contains(&id) {
-                spool
-                    .put(id, &member, &mut archive, self.stage.folder())
-                    .map_err(io_error(number))?;
-            }
+        let layer = &self.subject.inventory.layers()[number];
+        let mut raw = Raw::open(self.stage, &self.subject.manifest.layers()[number], layer)?;
+        for id in wanted {
+            raw.go_to(self.subject.inventory.entry(id).start).map_err(io_error(number))?;
+            let (member, mut archive) = member(&mut raw, number)?;
+            let folder = self.stage.folder();
+            spool.put(id, &member, &mut archive, folder).map_err(io_error(number))?;
         }
-        archive.finish().map_err(io_error(number))?;
-        io::copy(&mut raw, &mut io::sink()).map_err(io_error(number))?;
-        Ok(())
+        raw.finish().map_err(io_error(number))
     }
 
     /// What is added on top, as a layer of its own.
@@ -93,28 +92,28 @@ impl Scene<'_> {
         // As the layer below, which is how whoever pulls the image can read layers.
         let below = self.subject.inventory.layers().last();
         let compression = below.map_or(Compression::Gzip, |layer| layer.compression);
-        let mut out = Encoder::new(compression, self.stage.scratch()?).map_err(io_error(number))?;
-        let mut written = Vec::new();
-        for added in on_top {
-            self.write_parents(added.path, &mut written, &mut out).map_err(io_error(number))?;
-            self.write_added(added, &mut out).map_err(io_error(number))?;
-            written.push(added.path.clone());
-        }
-        self.keep(out, compression, number).map(Some)
+        let way = Way { compression: self.making.compression.of(compression), old: None };
+        let compression = way.compression;
+        let reading = &self.making.reading;
+        let encoded = encode(number, way, self.stage.scratch()?, reading, |out| {
+            let mut written = Vec::new();
+            for added in on_top {
+                self.write_parents(added.path, &mut written, out).map_err(io_error(number))?;
+                self.write_added(added, out).map_err(io_error(number))?;
+                written.push(added.path.clone());
+            }
+            out.write_all(&END).map_err(io_error(number))
+        })?;
+        self.keep(encoded, compression).map(Some)
     }
 
-    fn keep(
-        &self,
-        mut out: Encoder,
-        compression: Compression,
-        number: usize,
-    ) -> Result<NewLayer, Error> {
-        out.write_all(&[0; 2 * BLOCK]).map_err(io_error(number))?;
-        let encoded = out.finish().map_err(io_error(number))?;
-        self.stage.keep(encoded.scratch, &encoded.digest)?;
+    fn keep(&self, encoded: Encoded, compression: Compression) -> Result<NewLayer, Error> {
+        let Encoded { scratch, digest, size, encoding, mut indexed } = encoded;
+        self.stage.keep(scratch, &digest)?;
         let media_type = self.subject.manifest.layer_media_type(compression);
-        let blob = Descriptor { media_type, digest: encoded.digest, size: encoded.size };
-        Ok(NewLayer { blob, diff_id: encoded.diff_id })
+        indexed.layer.compression = compression;
+        let blob = Descriptor { media_type, digest, size };
+        Ok(NewLayer::Written { blob, encoding, indexed: Box::new(indexed) })
     }
 
     /// The directories above a new file, as the image has them: a layer that left them out would
@@ -123,7 +122,7 @@ impl Scene<'_> {
         &self,
         path: &RootPath,
         written: &mut Vec<RootPath>,
-        out: &mut Encoder,
+        out: &mut Encoder<'_>,
     ) -> io::Result<()> {
         let mut parents: Vec<RootPath> = std::iter::successors(path.parent(), RootPath::parent)
             .filter(|parent| !parent.is_root() && !written.contains(parent))
@@ -139,7 +138,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    fn write_added(&self, added: &Added<'_>, out: &mut Encoder) -> io::Result<()> {
+    fn write_added(&self, added: &Added<'_>, out: &mut Encoder<'_>) -> io::Result<()> {
         match added.what {
             What::Directory { mode, owner } => {
                 out.write_all(&Head::new(added.path, true, mode, owner, self.date.epoch).to_bytes())
@@ -157,72 +156,108 @@ impl Scene<'_> {
     }
 }
 
-struct Filter<'a> {
-    scene: &'a Scene<'a>,
+/// How archives end.
+const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+
+/// Takes a layer's archive over, entry by entry.
+struct Filter<'f, 'a, 'e> {
+    scene: &'f Scene<'a>,
     number: usize,
-    spool: &'a Spool,
-    out: Encoder,
+    spool: &'f Spool,
+    raw: Raw<'f>,
+    told: &'f mut Told<'a>,
+    out: &'f mut Encoder<'e>,
 }
 
-impl Filter<'_> {
-    fn run(
-        &mut self,
-        blob: &Descriptor,
-        compression: Compression,
-        told: &mut Told<'_>,
-    ) -> Result<(), Error> {
-        let layer = self.number + 1;
-        let archive_error = |source| Error::Archive { layer, source };
-        let mut raw = BufReader::with_capacity(1 << 16, self.scene.stage.open(blob)?);
-        let mut done = 0;
-        {
-            let tar = decoder(compression, &mut raw).map_err(io_error(self.number))?;
-            let mut archive = Archive::new(tar);
-            let layer = number_of(self.number);
-            for index in 0.. {
-                let Some(member) = archive.next().map_err(archive_error)? else { break };
-                done += member.stored;
-                told.reached(done);
-                self.member(EntryId { layer, index }, member, &mut archive)
-                    .map_err(io_error(self.number))?;
+impl Filter<'_, '_, '_> {
+    /// Entries without a fate are kept as they stand, neighbours together; the others are read.
+    fn run(mut self, layer: &Layer) -> Result<(), Error> {
+        let fates = self.scene.fates;
+        let number = number_of(self.number);
+        let mut kept = 0;
+        for (index, entry) in (0..).zip(&layer.entries) {
+            let id = EntryId { layer: number, index };
+            if fates.of(id).is_none() && !fates.wanted.contains(&id) {
+                continue;
             }
-            archive.finish().map_err(io_error(self.number))?;
+            let next = layer.entries.get(id.index as usize + 1);
+            let next = next.map_or(layer.end, |next| next.start);
+            self.keep(kept, entry.start)?;
+            kept = self.entry(id, entry.start, next)?;
         }
-        // The blob is checked against its digest at its end.
-        io::copy(&mut raw, &mut io::sink()).map_err(io_error(self.number))?;
+        self.keep(kept, layer.end.min(layer.size))?;
+        let end = self.end(layer);
+        end.map_err(io_error(self.number))?;
+        self.raw.finish().map_err(io_error(self.number))
+    }
+
+    fn keep(&mut self, start: u64, end: u64) -> Result<(), Error> {
+        if start < end {
+            self.out.keep(start..end, &mut self.raw).map_err(io_error(self.number))?;
+            self.told.reached(end);
+        }
         Ok(())
     }
 
-    fn member<R: Read>(
-        &mut self,
-        id: EntryId,
-        mut member: Member,
-        archive: &mut Archive<R>,
-    ) -> io::Result<()> {
+    /// What comes after the entries.
+    fn end(&mut self, layer: &Layer) -> io::Result<()> {
+        // An archive may end without the padding of its last entry.
+        let missing = layer.end.saturating_sub(layer.size) as usize;
+        self.out.write_all(&END[..missing])?;
+        for added in self.scene.fates.added.iter().filter(|one| one.layer == Some(self.number)) {
+            self.scene.write_added(added, self.out)?;
+        }
+        if layer.clean_end {
+            self.out.keep(layer.end..layer.size, &mut self.raw)
+        } else {
+            self.out.write_all(&END)
+        }
+    }
+
+    /// Does with an entry what its fate says, and gives the offset at which the archive is kept
+    /// again: that of its content, or of the `next` entry.
+    fn entry(&mut self, id: EntryId, start: u64, next: u64) -> Result<u64, Error> {
         let (fates, unchanged) = (self.scene.fates, Fate::default());
         let fate = fates.of(id).unwrap_or(&unchanged);
         let lent = fates.wanted.contains(&id);
+        if fate.dropped && !lent {
+            return Ok(next);
+        }
+        self.raw.go_to(start).map_err(io_error(self.number))?;
+        let (mut member, mut archive) = member(&mut self.raw, self.number)?;
         if lent {
-            self.spool.put(id, &member, archive, self.scene.stage.folder())?;
+            let folder = self.scene.stage.folder();
+            self.spool.put(id, &member, &mut archive, folder).map_err(io_error(self.number))?;
         }
         if fate.dropped {
-            return Ok(());
+            return Ok(next);
         }
-        if let Some(from) = fate.carries {
-            return self.carry(&member, from, fate);
-        }
-        edit(&mut member.head, fate);
-        if let Some(content) = fate.content {
-            member.head.set_size(content.len() as u64);
-            self.out.write_all(&member.head.to_bytes())?;
-            return write_content(content, &mut self.out);
-        }
-        self.out.write_all(&member.head.to_bytes())?;
-        if lent {
-            let (_, mut spooled) = self.spool.get(id)?;
-            return copy_content(&mut spooled, &mut self.out, member.stored);
-        }
-        copy_content(archive, &mut self.out, member.stored)
+        let written = match (fate.carries, fate.content) {
+            (Some(from), _) => self.carry(&member, from, fate),
+            (None, Some(content)) => {
+                edit(&mut member.head, fate);
+                member.head.set_size(content.len() as u64);
+                let head = self.out.write_all(&member.head.to_bytes());
+                head.and_then(|()| write_content(content, self.out))
+            }
+            (None, None) => {
+                edit(&mut member.head, fate);
+                let head = self.out.write_all(&member.head.to_bytes());
+                if !lent {
+                    head.map_err(io_error(self.number))?;
+                    return Ok(self.raw.at());
+                }
+                head.and_then(|()| self.take_back(id))
+            }
+        };
+        written.map_err(io_error(self.number))?;
+        Ok(next)
+    }
+
+    /// Writes the content of an entry that was put aside.
+    fn take_back(&mut self, id: EntryId) -> io::Result<()> {
+        let (member, mut spooled) = self.spool.get(id)?;
+        copy_content(&mut spooled, self.out, member.stored)
     }
 
     /// Writes a hardlink as the regular file whose name went.
@@ -235,7 +270,21 @@ impl Filter<'_> {
             head.clear_capability();
         }
         self.out.write_all(&head.to_bytes())?;
-        copy_content(&mut spooled, &mut self.out, file.stored)
+        copy_content(&mut spooled, self.out, file.stored)
+    }
+}
+
+/// Reads the member at which the archive stands; its content follows.
+fn member<'r, 'a>(
+    raw: &'r mut Raw<'a>,
+    number: usize,
+) -> Result<(Member, Archive<&'r mut Raw<'a>>), Error> {
+    let mut archive = Archive::new(raw);
+    let archive_error = |source| Error::Archive { layer: number + 1, source };
+    let missing = || io::Error::new(io::ErrorKind::UnexpectedEof, "an entry is missing");
+    match archive.next().map_err(archive_error)? {
+        Some(member) => Ok((member, archive)),
+        None => Err(io_error(number)(missing())),
     }
 }
 
@@ -267,7 +316,7 @@ pub(super) fn copy_content<R: Read>(
     }
 }
 
-fn write_content(content: &[u8], out: &mut Encoder) -> io::Result<()> {
+fn write_content(content: &[u8], out: &mut Encoder<'_>) -> io::Result<()> {
     out.write_all(content)?;
     out.write_all(zero_blocks(content.len() as u64))
 }
@@ -276,6 +325,6 @@ fn number_of(layer: usize) -> u32 {
     u32::try_from(layer).expect("an image has fewer than 2^32 layers")
 }
 
-fn io_error(number: usize) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn io_error(number: usize) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { layer: number + 1, source }
 }

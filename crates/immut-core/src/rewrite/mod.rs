@@ -1,13 +1,15 @@
 //! From a settled plan to the new image in the stage.
 //!
 //! It knows no rules: every difference between input and output is a [`Step`](crate::plan::Step) of
-//! the plan. Layers without a hit keep their blob; the others are read from the stage, filtered and
-//! encoded anew, in one stream each.
+//! the plan. Layers without a hit keep their blob; the others are put together from what is kept of
+//! the old blob and what changes, in one stream each, and indexed meanwhile.
 
 mod config;
 mod encode;
 mod fates;
 mod layer;
+mod raw;
+mod splice;
 mod spool;
 
 use std::io;
@@ -16,12 +18,12 @@ use fates::Fates;
 use serde_json::Value;
 
 use crate::archive;
-use crate::image::{Descriptor, Manifest, Platform, RawManifest, RuntimeConfig};
-use crate::inventory::Subject;
+use crate::image::{Compression, Descriptor, Manifest, RawManifest, RuntimeConfig};
+use crate::inventory::{self, Fresh, Indexed, Reading, Subject};
 use crate::name::Digest;
 use crate::parallel::in_parallel;
 use crate::plan::SettledPlan;
-use crate::progress::Progress;
+pub use crate::progress::{Encoding, Method};
 use crate::store::{self, Layout};
 
 /// Why a layer could not be written anew.
@@ -42,6 +44,14 @@ pub enum Error {
         /// The system's word.
         source: io::Error,
     },
+    /// A new layer's archive is not one that can be read.
+    #[error("the new layer {layer} cannot be read back: {source}")]
+    Check {
+        /// Counted from 1.
+        layer: usize,
+        /// What is wrong with it.
+        source: Box<inventory::Error>,
+    },
     /// A layer's archive is broken, although it was read before.
     #[error("rewrite layer {layer}, {source}")]
     Archive {
@@ -59,17 +69,41 @@ pub struct Making<'a> {
     pub epoch: Option<u64>,
     /// The source's name for `org.opencontainers.image.base.name`.
     pub source_name: Option<&'a str>,
-    /// Layers that are written at the same time; at least 1.
-    pub jobs: usize,
-    /// Who is told.
-    pub progress: &'a dyn Progress,
-    /// The platform that is told, as far as it is known.
-    pub platform: Option<&'a Platform>,
+    /// How new layers are compressed.
+    pub compression: Target,
+    /// Whether new layers are encoded as a whole, although pieces of the old ones could be copied.
+    pub recompress: bool,
+    /// How new layers are read while they are written.
+    pub reading: Reading<'a>,
 }
 
 impl std::fmt::Debug for Making<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Making").field("epoch", &self.epoch).field("jobs", &self.jobs).finish()
+        f.debug_struct("Making")
+            .field("epoch", &self.epoch)
+            .field("compression", &self.compression)
+            .field("recompress", &self.recompress)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How layers that are written anew are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Target {
+    /// As they were.
+    #[default]
+    Keep,
+    /// In this way.
+    As(Compression),
+}
+
+impl Target {
+    /// What becomes of a layer's compression.
+    pub(crate) fn of(self, was: Compression) -> Compression {
+        match self {
+            Self::Keep => was,
+            Self::As(compression) => compression,
+        }
     }
 }
 
@@ -90,67 +124,101 @@ pub enum LayerOutcome {
     /// It is the same blob.
     Untouched,
     /// It was written anew.
-    Rewritten(Descriptor),
+    Rewritten(Descriptor, Encoding),
     /// It was left out.
     Dropped,
 }
 
-/// A layer of the new image.
-struct NewLayer {
+/// A layer of the new image, or one that is left out.
+enum NewLayer {
+    Same { blob: Descriptor, diff_id: Digest },
+    Written { blob: Descriptor, encoding: Encoding, indexed: Box<Indexed> },
+    Dropped,
+}
+
+impl NewLayer {
+    fn outcome(&self) -> LayerOutcome {
+        match self {
+            Self::Same { .. } => LayerOutcome::Untouched,
+            Self::Written { blob, encoding, .. } => {
+                LayerOutcome::Rewritten(blob.clone(), *encoding)
+            }
+            Self::Dropped => LayerOutcome::Dropped,
+        }
+    }
+
+    /// The layer as manifest and config name it.
+    fn named(&self) -> Option<Named> {
+        match self {
+            Self::Same { blob, diff_id } => Some(Named { blob: blob.clone(), diff_id: *diff_id }),
+            Self::Written { blob, indexed, .. } => {
+                Some(Named { blob: blob.clone(), diff_id: indexed.layer.diff_id })
+            }
+            Self::Dropped => None,
+        }
+    }
+
+    fn fresh(self) -> Fresh {
+        match self {
+            Self::Same { .. } => Fresh::Same,
+            Self::Written { indexed, .. } => Fresh::New(indexed),
+            Self::Dropped => Fresh::Dropped,
+        }
+    }
+}
+
+/// A layer of the new image as its manifest and its config name it.
+struct Named {
     blob: Descriptor,
     diff_id: Digest,
 }
 
-/// Makes the new image in the stage. An empty plan gives the same image.
-pub fn rewrite(
+/// Makes the new image in the stage, and says what is in its layers. An empty plan gives the same
+/// image.
+pub(crate) fn rewrite(
     subject: &Subject<'_>,
     plan: &SettledPlan,
     stage: &Layout,
     making: Making<'_>,
-) -> Result<Rewritten, Error> {
+) -> Result<(Rewritten, Vec<Fresh>), Error> {
     let plan = plan.plan();
-    let layers = subject.manifest.layers().len();
+    let blobs = subject.manifest.layers();
     if plan.is_empty() {
         let (manifest, config) = (subject.manifest.clone(), subject.config.clone());
-        return Ok(Rewritten { manifest, config, layers: vec![LayerOutcome::Untouched; layers] });
+        let layers = vec![LayerOutcome::Untouched; blobs.len()];
+        let fresh = blobs.iter().map(|_| Fresh::Same).collect();
+        return Ok((Rewritten { manifest, config, layers }, fresh));
     }
     let fates = Fates::new(subject.inventory, plan);
     let date = config::Date::of(subject.config, making.epoch);
     let scene = layer::Scene { subject, fates: &fates, stage, date: &date, making };
     // A carried file's bytes come from an earlier layer, so then one goes after the other.
-    let jobs = if fates.carries() { 1 } else { making.jobs };
+    let jobs = if fates.carries() { 1 } else { making.reading.jobs };
     let spool = spool::Spool::default();
-    let new = in_parallel(layers, jobs, |number| scene.layer(number, &spool))?;
+    let sizes: Vec<u64> = subject.inventory.layers().iter().map(|layer| layer.size).collect();
+    let new = in_parallel(&sizes, jobs, |number| scene.layer(number, &spool))?;
     let top = scene.top_layer()?;
-    let outcomes: Vec<LayerOutcome> =
-        new.iter().enumerate().map(|(n, one)| outcome(subject, n, one.as_ref())).collect();
-    let kept: Vec<NewLayer> = new.into_iter().flatten().chain(top).collect();
+    let outcomes: Vec<LayerOutcome> = new.iter().map(NewLayer::outcome).collect();
+    let kept: Vec<Named> = new.iter().chain(&top).filter_map(NewLayer::named).collect();
     let edited = config::edit(subject.config, plan, &kept, &outcomes, &date);
     let bytes = edited.to_bytes();
     let config_blob = stage.add(&subject.manifest.config().media_type, &bytes)?;
     let raw = manifest(subject.manifest, &config_blob, &kept, &outcomes, making.source_name);
     let manifest = Manifest::parse(raw)?;
-    Ok(Rewritten { manifest, config: edited, layers: outcomes })
+    let fresh = new.into_iter().chain(top).map(NewLayer::fresh).collect();
+    Ok((Rewritten { manifest, config: edited, layers: outcomes }, fresh))
 }
 
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 /// Names an index of the old layers' contents, for lazy pulling with SOCI.
 const SOCI_INDEX: &str = "com.amazon.soci.index-digest";
 
-fn outcome(subject: &Subject<'_>, number: usize, new: Option<&NewLayer>) -> LayerOutcome {
-    match new {
-        None => LayerOutcome::Dropped,
-        Some(new) if new.blob == subject.manifest.layers()[number] => LayerOutcome::Untouched,
-        Some(new) => LayerOutcome::Rewritten(new.blob.clone()),
-    }
-}
-
 /// The new manifest: the old one with its config and layers replaced. Annotations of what is replaced
 /// (tables of contents of eStargz and zstd:chunked) are no longer true and go.
 fn manifest(
     old: &Manifest,
     config: &Descriptor,
-    layers: &[NewLayer],
+    layers: &[Named],
     outcomes: &[LayerOutcome],
     source_name: Option<&str>,
 ) -> RawManifest {
@@ -162,7 +230,7 @@ fn manifest(
     for (line, outcome) in old_lines.into_iter().zip(outcomes) {
         match outcome {
             LayerOutcome::Untouched => lines.extend(new.next().map(|_| line)),
-            LayerOutcome::Rewritten(_) => {
+            LayerOutcome::Rewritten(..) => {
                 lines.extend(new.next().map(|one| serde_json::json!(one.blob)));
             }
             LayerOutcome::Dropped => {}

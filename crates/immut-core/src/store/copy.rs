@@ -259,7 +259,8 @@ impl Transfer<'_> {
         let blobs: Vec<&Blob> = tree.unique().filter(|blob| !is_foreign(blob)).collect();
         // An archive takes one after the other, and always in the same order.
         let jobs = if self.to.location().archive().is_some() { 1 } else { self.jobs };
-        in_parallel(blobs.len(), jobs, |number| self.blob(blobs[number]))?;
+        let sizes: Vec<u64> = blobs.iter().map(|blob| blob.descriptor.size).collect();
+        in_parallel(&sizes, jobs, |number| self.blob(blobs[number]))?;
         tree.nodes.iter().try_for_each(|node| self.manifest(&node.raw))
     }
 

@@ -12,6 +12,7 @@ mod listing;
 mod referrers;
 pub mod registry;
 mod unfinished;
+mod unpacked;
 mod verify;
 
 use std::fmt::Write as _;
@@ -28,6 +29,7 @@ pub use layout::Layout;
 pub(crate) use referrers::subject;
 pub use registry::{Registry, RegistryOptions};
 pub use unfinished::{Unfinished, discard_unfinished};
+pub(crate) use unpacked::{PuttingAside, Reader as UnpackedReader, Unpacked};
 pub use verify::Verified;
 
 use crate::image::{self, Descriptor, Platform, RawManifest};

@@ -25,6 +25,18 @@ pub(crate) fn hardened(hardened: &Hardened, published: &Published, tags: &[Strin
     }
 }
 
+/// How much of the rewritten layers' bytes was copied; none if there are none.
+fn copied(layers: &[LayerOutcome]) -> Option<String> {
+    let encodings = layers.iter().filter_map(|layer| match layer {
+        LayerOutcome::Rewritten(_, encoding) => Some(encoding),
+        _ => None,
+    });
+    let (copied, all) = encodings.fold((0, 0), |(copied, all), one| {
+        (copied + one.copied, all + one.copied + one.encoded)
+    });
+    (all > 0).then(|| format!("{:.1} %", 100.0 * copied as f64 / all as f64))
+}
+
 fn outcome_text(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let mut text = format!("{BOLD}{}{BOLD:#}\n", outcome.platform);
@@ -35,13 +47,16 @@ fn outcome_text(outcome: &Outcome) -> String {
         outcome.rewritten.layers.iter().filter(|one| kind(one)).count()
     };
     let untouched = count(|one| *one == LayerOutcome::Untouched);
-    let rewritten = count(|one| matches!(one, LayerOutcome::Rewritten(_)));
+    let rewritten = count(|one| matches!(one, LayerOutcome::Rewritten(..)));
     let dropped = count(|one| *one == LayerOutcome::Dropped);
     write!(text, "  layers  {untouched} untouched, {rewritten} rewritten, {dropped} left out").ok();
     match outcome.rewritten.manifest.layers().len() - untouched - rewritten {
         0 => writeln!(text).ok(),
         added => writeln!(text, ", {added} added").ok(),
     };
+    if let Some(share) = copied(&outcome.rewritten.layers) {
+        writeln!(text, "          {share} of the rewritten layers copied as it was compressed").ok();
+    }
     for step in &plan.steps {
         if let Some(line) = config_line(&step.action) {
             writeln!(text, "  {line}").ok();

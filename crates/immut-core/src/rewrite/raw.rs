@@ -1,0 +1,76 @@
+//! [`Raw`]: a layer's archive as it was, read in order.
+
+use std::io::{self, BufReader, Read};
+
+use crate::codec::Decoder;
+use crate::image::Descriptor;
+use crate::inventory::{Layer, Limits};
+use crate::store::{self, Layout, Source, UnpackedReader};
+
+/// Reads a layer's archive again: as it was put aside, or else by decoding its blob once more.
+pub(super) struct Raw<'a> {
+    from: From<'a>,
+    at: u64,
+}
+
+enum From<'a> {
+    Aside(UnpackedReader<'a>),
+    Blob(Box<Decoder<BufReader<Box<dyn Read + Send + 'a>>>>),
+}
+
+impl<'a> Raw<'a> {
+    pub(super) fn open(
+        stage: &'a Layout,
+        blob: &Descriptor,
+        layer: &'a Layer,
+    ) -> Result<Self, store::Error> {
+        let from = match &layer.unpacked {
+            Some(unpacked) => From::Aside(unpacked.read_from(0)),
+            None => {
+                let raw = BufReader::with_capacity(1 << 16, stage.open(blob)?);
+                let decoder = Decoder::new(layer.compression, raw, Limits::ZSTD_WINDOW_LOG);
+                let failed = |source| store::Error::Read { what: blob.digest.to_string(), source };
+                From::Blob(Box::new(decoder.map_err(failed)?))
+            }
+        };
+        Ok(Self { from, at: 0 })
+    }
+
+    /// Bytes of the archive before what is read next.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Goes on to a later offset.
+    pub(super) fn go_to(&mut self, at: u64) -> io::Result<()> {
+        debug_assert!(at >= self.at);
+        match &mut self.from {
+            From::Aside(reader) => reader.go_to(at),
+            From::Blob(decoder) => {
+                io::copy(&mut decoder.take(at - self.at), &mut io::sink())?;
+            }
+        }
+        self.at = at;
+        Ok(())
+    }
+
+    /// Reads the rest: a blob is checked against its digest at its end.
+    pub(super) fn finish(self) -> io::Result<()> {
+        if let From::Blob(mut decoder) = self.from {
+            io::copy(&mut decoder, &mut io::sink())?;
+            io::copy(&mut decoder.finish().1, &mut io::sink())?;
+        }
+        Ok(())
+    }
+}
+
+impl Read for Raw<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match &mut self.from {
+            From::Aside(reader) => reader.read(buffer),
+            From::Blob(decoder) => decoder.read(buffer),
+        }?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
