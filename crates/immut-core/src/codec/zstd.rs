@@ -4,8 +4,8 @@ use std::io::{self, BufRead, Read};
 
 use zstd::stream::raw::{DParameter, Decoder as Frames, InBuffer, Operation, OutBuffer};
 
-use super::spans::{Span, Spans};
 use super::cut;
+use super::spans::{Span, Spans};
 
 /// Decodes a zstd file and notes its frames. Skippable frames are none: they hold something else,
 /// such as the table of contents of a zstd:chunked layer.

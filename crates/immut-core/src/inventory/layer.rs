@@ -69,7 +69,8 @@ pub(super) fn index(
         let decoder = Decoder::new(compression, raw, Limits::ZSTD_WINDOW_LOG).map_err(read)?;
         let (tar, decoding) = ahead(scope, decoder);
         let most = looking.budget.archive_limit(expected.compressed);
-        let mut found = walk(number, Hashed::new(tar, looking.budget, most, aside), looking.sought)?;
+        let mut found =
+            walk(number, Hashed::new(tar, looking.budget, most, aside), looking.sought)?;
         found.layer.compression = compression;
         let (spans, mut raw) = decoding.join().expect("a decoder does not panic").finish();
         // What follows the compressed stream belongs to the blob and is checked with it.

@@ -15,12 +15,12 @@ mod resolve;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub(crate) use layer::Indexed;
 pub use limits::Limits;
 pub use packages::{Owner, Packages};
 pub use probe::{Content, Sought};
-pub use read::{Error, Reading};
-pub(crate) use layer::Indexed;
 pub(crate) use read::Fresh;
+pub use read::{Error, Reading};
 pub(crate) use replay::{Replay, replay};
 pub use resolve::Resolution;
 

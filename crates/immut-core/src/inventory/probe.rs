@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 use crate::path::RootPath;
 
 /// What is looked for while a layer streams by; the catalog makes it.
 #[derive(Debug, Clone)]
 pub struct Sought {
-    strings: Option<AhoCorasick>,
+    strings: Vec<Vec<u8>>,
+    /// Finds where the next of the strings begins; none without strings.
+    finder: Option<AhoCorasick>,
     longest: usize,
     packages: HashSet<String>,
 }
@@ -21,15 +23,32 @@ impl Sought {
     /// With more than 64 strings: a content's matches are one `u64`.
     pub fn new<S: AsRef<[u8]>>(strings: &[S], packages: impl IntoIterator<Item = String>) -> Self {
         assert!(strings.len() <= 64, "at most 64 content strings");
-        let longest = strings.iter().map(|string| string.as_ref().len()).max().unwrap_or(0);
-        let automaton =
-            (longest > 0).then(|| AhoCorasick::new(strings).expect("64 short strings fit"));
-        Self { strings: automaton, longest, packages: packages.into_iter().collect() }
+        let strings: Vec<Vec<u8>> = strings.iter().map(|one| one.as_ref().to_vec()).collect();
+        let longest = strings.iter().map(Vec::len).max().unwrap_or(0);
+        // This kind of match can skip what no string begins with, many bytes at a time.
+        let mut finder = AhoCorasick::builder();
+        let finder = finder.match_kind(MatchKind::LeftmostFirst).build(&strings);
+        let finder = (longest > 0).then(|| finder.expect("64 short strings fit"));
+        Self { strings, finder, longest, packages: packages.into_iter().collect() }
     }
 
     /// Looks for nothing.
     pub fn nothing() -> Self {
         Self::new::<&[u8]>(&[], [])
+    }
+
+    /// The strings that occur, as bits. They may overlap, and begin with each other.
+    fn found_in(&self, bytes: &[u8]) -> u64 {
+        let Some(finder) = &self.finder else { return 0 };
+        let (mut found, mut at) = (0, 0);
+        while let Some(next) = finder.find(Input::new(bytes).range(at..)) {
+            let here = &bytes[next.start()..];
+            for (number, string) in self.strings.iter().enumerate() {
+                found |= u64::from(here.starts_with(string)) << number;
+            }
+            at = next.start() + 1;
+        }
+        found
     }
 
     /// The packages whose files are of interest.
@@ -70,14 +89,11 @@ impl<'a> Probe<'a> {
     pub(super) fn feed(&mut self, piece: &[u8]) {
         let room = HEAD - self.head.len();
         self.head.extend_from_slice(&piece[..piece.len().min(room)]);
-        let Some(strings) = &self.sought.strings else { return };
-        if !self.head.starts_with(b"\x7fELF") {
+        if self.sought.longest == 0 || !self.head.starts_with(b"\x7fELF") {
             return;
         }
         self.window.extend_from_slice(piece);
-        for found in strings.find_overlapping_iter(&self.window) {
-            self.matches |= 1 << found.pattern().as_u64();
-        }
+        self.matches |= self.sought.found_in(&self.window);
         let keep = self.window.len().min(self.sought.longest - 1);
         self.window.drain(..self.window.len() - keep);
     }
@@ -119,6 +135,14 @@ mod tests {
         assert_eq!(content(&[b"\x7fELF..Busy", b"Box", b" v1"]), Content::Elf(1));
         assert_eq!(content(&[b"\x7fELF", b"bashBusyBox v"]), Content::Elf(3));
         assert_eq!(content(&[b"\x7f", b"ELF", b"nothing"]), Content::Elf(0));
+    }
+
+    #[test]
+    fn strings_in_strings_are_found() {
+        let sought = Sought::new(&["abc", "bcd", "abcd", "c"], []);
+        assert_eq!(sought.found_in(b"xabcdx"), 0b1111);
+        assert_eq!(sought.found_in(b"xbcdx"), 0b1010);
+        assert_eq!(sought.found_in(b"abab"), 0);
     }
 
     #[test]

@@ -140,11 +140,7 @@ impl Inventory {
 
     /// The inventory of the new image, when its layers were indexed while they were written. `fresh`
     /// says what became of each layer, and then which layers came on top.
-    pub(crate) fn renewed(
-        self,
-        fresh: Vec<Fresh>,
-        reading: &Reading<'_>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn renewed(self, fresh: Vec<Fresh>, reading: &Reading<'_>) -> Result<Self, Error> {
         let mut old = self.into_indexed().into_iter();
         let mut layers = Vec::new();
         for fresh in fresh {
@@ -172,11 +168,7 @@ pub(crate) enum Fresh {
 
 impl Reading<'_> {
     /// Indexes a new layer's archive while it is written; `number` counts from 0.
-    pub(crate) fn index_new(
-        &self,
-        number: usize,
-        archive: impl BufRead,
-    ) -> Result<Indexed, Error> {
+    pub(crate) fn index_new(&self, number: usize, archive: impl BufRead) -> Result<Indexed, Error> {
         let budget = Budget::new(self.limits);
         layer::index_new(number, archive, &Looking { sought: self.sought, budget: &budget })
     }
@@ -219,7 +211,13 @@ fn of_store(error: &io::Error) -> bool {
 
 impl<'a> Reading<'a> {
     fn work(&self, blob: &Descriptor, part: Part) -> Work<'a> {
-        Work { task: Task::Index, platform: self.platform, part, digest: blob.digest, total: blob.size }
+        Work {
+            task: Task::Index,
+            platform: self.platform,
+            part,
+            digest: blob.digest,
+            total: blob.size,
+        }
     }
 }
 

@@ -83,9 +83,8 @@ pub(super) fn encode(
         };
         let Counts { copied, encoded } = filled?;
         let blob = blob.map_err(super::layer::io_error(number))?;
-        let indexed = indexed.map_err(|source| {
-            Error::Check { layer: number + 1, source: Box::new(source) }
-        })?;
+        let indexed = indexed
+            .map_err(|source| Error::Check { layer: number + 1, source: Box::new(source) })?;
         let encoding = Encoding { method, copied, encoded };
         blob.finish(encoding, indexed).map_err(super::layer::io_error(number))
     })

@@ -258,6 +258,3 @@ fn manifest(
     }
     RawManifest { media_type: old.raw().media_type.clone(), bytes: json.to_string().into_bytes() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -31,9 +31,8 @@ fn copied(layers: &[LayerOutcome]) -> Option<String> {
         LayerOutcome::Rewritten(_, encoding) => Some(encoding),
         _ => None,
     });
-    let (copied, all) = encodings.fold((0, 0), |(copied, all), one| {
-        (copied + one.copied, all + one.copied + one.encoded)
-    });
+    let (copied, all) = encodings
+        .fold((0, 0), |(copied, all), one| (copied + one.copied, all + one.copied + one.encoded));
     (all > 0).then(|| format!("{:.1} %", 100.0 * copied as f64 / all as f64))
 }
 
@@ -55,7 +54,8 @@ fn outcome_text(outcome: &Outcome) -> String {
         added => writeln!(text, ", {added} added").ok(),
     };
     if let Some(share) = copied(&outcome.rewritten.layers) {
-        writeln!(text, "          {share} of the rewritten layers copied as it was compressed").ok();
+        writeln!(text, "          {share} of the rewritten layers copied as it was compressed")
+            .ok();
     }
     for step in &plan.steps {
         if let Some(line) = config_line(&step.action) {

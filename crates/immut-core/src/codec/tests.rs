@@ -1,0 +1,1 @@
+//! Decoders against encoders that others wrote.

@@ -1,0 +1,1 @@
+//! The splice against encoders and decoders that others wrote.
