@@ -86,7 +86,7 @@ impl Spans {
             joined
         });
         // Pieces that do not touch cannot be joined: so many of them are not worth keeping.
-        if self.list.len() > Self::MOST / 2 {
+        if self.list.len() > Self::MOST / 4 * 3 {
             self.list.truncate(Self::MOST / 2);
         }
     }

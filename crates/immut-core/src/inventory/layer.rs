@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::probe::{Probe, is_kept};
 use super::read::{Budget, Error};
-use super::{Entry, Kind, Layer, Limits, Sought};
+use super::{Entry, EntryId, Inode, Inventory, Kind, Layer, Limits, Sought};
 use crate::archive::{self, Archive, BLOCK, Member, Sparse, Type};
 use crate::codec::{Decoder, Spans};
 use crate::image::Compression;
@@ -69,8 +69,8 @@ pub(super) fn index(
         let decoder = Decoder::new(compression, raw, Limits::ZSTD_WINDOW_LOG).map_err(read)?;
         let (tar, decoding) = ahead(scope, decoder);
         let most = looking.budget.archive_limit(expected.compressed);
-        let mut found =
-            walk(number, Hashed::new(tar, looking.budget, most, aside), looking.sought)?;
+        let tar = Hashed::new(tar, looking.budget, most, aside);
+        let mut found = walk(number, tar, looking.sought, Known::nothing())?;
         found.layer.compression = compression;
         let (spans, mut raw) = decoding.join().expect("a decoder does not panic").finish();
         // What follows the compressed stream belongs to the blob and is checked with it.
@@ -90,8 +90,42 @@ pub(super) fn index_new(
     number: usize,
     archive: impl BufRead,
     looking: &Looking<'_>,
+    known: Known<'_>,
 ) -> Result<Indexed, Error> {
-    walk(number, Hashed::new(archive, looking.budget, u64::MAX, None), looking.sought)
+    let tar = Hashed::new(archive, looking.budget, u64::MAX, None);
+    walk(number, tar, looking.sought, known)
+}
+
+/// What is known of a new layer's files already, since their contents are those of an old layer.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    inventory: Option<&'a Inventory>,
+    files: std::vec::IntoIter<Option<EntryId>>,
+}
+
+impl<'a> Known<'a> {
+    /// For each regular file of the new layer, in order, the entry whose content it has.
+    pub(crate) fn new(inventory: &'a Inventory, files: Vec<Option<EntryId>>) -> Self {
+        Self { inventory: Some(inventory), files: files.into_iter() }
+    }
+
+    /// Nothing is known.
+    pub(crate) fn nothing() -> Self {
+        Self { inventory: None, files: Vec::new().into_iter() }
+    }
+
+    /// What is known of an entry.
+    fn next(&mut self, entry: &Entry, index: u32, member: &Member) -> Option<FileFacts> {
+        if entry.kind != Kind::File {
+            return None;
+        }
+        let id = self.files.next().flatten()?;
+        let old = self.inventory?;
+        let Inode { size, digest, content, .. } = old.inode(old.entry(id).inode?);
+        let content = content.clone();
+        let facts = FileFacts { entry: index, size: *size, digest: *digest, content };
+        (*size == member.size).then_some(facts)
+    }
 }
 
 /// What is looked for, and how much is read at most.
@@ -100,7 +134,12 @@ pub(super) struct Looking<'a> {
     pub(super) budget: &'a Budget,
 }
 
-fn walk<R: BufRead>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Result<Indexed, Error> {
+fn walk<R: BufRead>(
+    number: usize,
+    tar: Hashed<'_, R>,
+    sought: &Sought,
+    mut known: Known<'_>,
+) -> Result<Indexed, Error> {
     let layer = number + 1;
     let read_error = |source| Error::Read { layer, source };
     let archive_error = |error| match error {
@@ -117,7 +156,10 @@ fn walk<R: BufRead>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Resul
         let name = member.path.as_bytes().len() + member.link.len();
         let index = budget.count_entry(layer, entries.len(), name)?;
         let entry = entry(&member, start).map_err(archive_error)?;
-        if entry.kind == Kind::File {
+        let facts = known.next(&entry, index, &member).filter(|_| !wanted(&entry.path, sought));
+        if let Some(facts) = facts {
+            contents.files.push(facts);
+        } else if entry.kind == Kind::File {
             let read = contents.read(index, &member, &entry.path, &mut archive, sought);
             read.map_err(archive_error)?;
         }
@@ -127,7 +169,8 @@ fn walk<R: BufRead>(number: usize, tar: Hashed<'_, R>, sought: &Sought) -> Resul
     entries.shrink_to_fit();
     let (diff_id, size) = (Digest::finish(tar.hasher), tar.size);
     let rest = size.saturating_sub(end);
-    let clean_end = zeros && (2 * BLOCK as u64..=MAX_END).contains(&rest);
+    let blocks = (2 * BLOCK as u64..=MAX_END).contains(&rest) && rest.is_multiple_of(BLOCK as u64);
+    let clean_end = zeros && blocks;
     let Contents { files, kept, unseen, .. } = contents;
     let layer = Layer {
         diff_id,

@@ -15,7 +15,7 @@ mod resolve;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub(crate) use layer::Indexed;
+pub(crate) use layer::{Indexed, Known};
 pub use limits::Limits;
 pub use packages::{Owner, Packages};
 pub use probe::{Content, Sought};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::NamedTempFile;
 
-use super::layer::{self, Expected, Indexed, Looking};
+use super::layer::{self, Expected, Indexed, Known, Looking};
 use super::{Inventory, Limits, Sought, merge};
 use crate::archive;
 use crate::image::{Descriptor, Manifest, Platform, RuntimeConfig};
@@ -168,9 +168,15 @@ pub(crate) enum Fresh {
 
 impl Reading<'_> {
     /// Indexes a new layer's archive while it is written; `number` counts from 0.
-    pub(crate) fn index_new(&self, number: usize, archive: impl BufRead) -> Result<Indexed, Error> {
+    pub(crate) fn index_new(
+        &self,
+        number: usize,
+        archive: impl BufRead,
+        known: Known<'_>,
+    ) -> Result<Indexed, Error> {
         let budget = Budget::new(self.limits);
-        layer::index_new(number, archive, &Looking { sought: self.sought, budget: &budget })
+        let looking = Looking { sought: self.sought, budget: &budget };
+        layer::index_new(number, archive, &looking, known)
     }
 }
 

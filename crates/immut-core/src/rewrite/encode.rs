@@ -13,7 +13,7 @@ use super::splice::{Counts, Old, Splice};
 use super::{Encoding, Error, Method};
 use crate::codec::{Scheme, Spans};
 use crate::image::Compression;
-use crate::inventory::{self, Indexed, Reading};
+use crate::inventory::{self, Indexed, Known, Reading};
 use crate::name::Digest;
 use crate::parallel::{Inlet, ahead, behind, is_gone, pipe};
 
@@ -42,6 +42,7 @@ pub(super) fn encode(
     way: Way<'_>,
     scratch: NamedTempFile,
     reading: &Reading<'_>,
+    known: Known<'_>,
     fill: impl FnOnce(&mut Encoder<'_>) -> Result<(), Error>,
 ) -> Result<Encoded, Error> {
     let io_error = super::layer::io_error(number);
@@ -49,7 +50,7 @@ pub(super) fn encode(
     std::thread::scope(|scope| {
         let (inlet, writing) = behind(scope, Blob::new(scratch));
         let (tap, outlet) = pipe();
-        let indexing = scope.spawn(move || reading.index_new(number, outlet));
+        let indexing = scope.spawn(move || reading.index_new(number, outlet, known));
         let (splice, method) = match old {
             Some((spans, blob)) => {
                 let method = match spans.scheme {

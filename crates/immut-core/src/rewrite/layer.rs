@@ -9,7 +9,7 @@ use super::spool::Spool;
 use super::{Error, Making, NewLayer, config};
 use crate::archive::{Archive, BLOCK, Head, Member, zero_blocks};
 use crate::image::{Compression, Descriptor};
-use crate::inventory::{EntryId, Layer, Subject};
+use crate::inventory::{EntryId, Kind, Known, Layer, Subject};
 use crate::path::RootPath;
 use crate::progress::{Part, Task, Told, Work};
 use crate::store::{Layout, Source};
@@ -44,13 +44,30 @@ impl Scene<'_> {
         let way = self.way(old, layer)?;
         let compression = way.compression;
         let raw = Raw::open(self.stage, old, layer)?;
-        let encoded = encode(number, way, self.stage.scratch()?, reading, |out| {
+        let known = Known::new(self.subject.inventory, self.known_files(number, layer));
+        let encoded = encode(number, way, self.stage.scratch()?, reading, known, |out| {
             Filter { scene: self, number, spool, raw, told: &mut told, out }.run(layer)
         })?;
         told.encoded(encoded.encoding);
         let new = self.keep(encoded, compression)?;
         told.done();
         Ok(new)
+    }
+
+    /// For each regular file of the layer as it will be, the entry whose content it keeps.
+    fn known_files(&self, number: usize, layer: &Layer) -> Vec<Option<EntryId>> {
+        let ids = (0..).map(|index| EntryId { layer: number_of(number), index });
+        let mut files = Vec::new();
+        for (id, entry) in ids.zip(&layer.entries) {
+            let fate = self.fates.of(id);
+            let carries = fate.is_some_and(|one| one.carries.is_some());
+            if fate.is_some_and(|one| one.dropped) || !(entry.kind == Kind::File || carries) {
+                continue;
+            }
+            let changes = carries || fate.is_some_and(|one| one.content.is_some());
+            files.push((!changes).then_some(id));
+        }
+        files
     }
 
     /// How a layer is encoded: with what can be copied of the old blob, unless it is compressed in
@@ -95,7 +112,8 @@ impl Scene<'_> {
         let way = Way { compression: self.making.compression.of(compression), old: None };
         let compression = way.compression;
         let reading = &self.making.reading;
-        let encoded = encode(number, way, self.stage.scratch()?, reading, |out| {
+        let known = Known::nothing();
+        let encoded = encode(number, way, self.stage.scratch()?, reading, known, |out| {
             let mut written = Vec::new();
             for added in on_top {
                 self.write_parents(added.path, &mut written, out).map_err(io_error(number))?;

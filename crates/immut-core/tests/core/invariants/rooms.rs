@@ -4,22 +4,34 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which rooms of the core a room may use, besides itself. Verbs and what belongs to them use all.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("name", &[]),
     ("path", &[]),
     ("parallel", &[]),
     ("finding", &["path"]),
     ("archive", &["path"]),
     ("image", &["name"]),
+    ("codec", &["image"]),
     ("progress", &["image", "name"]),
     ("store", &["archive", "image", "name", "parallel", "path", "progress"]),
-    ("inventory", &["archive", "image", "name", "parallel", "path", "progress", "store"]),
+    ("inventory", &["archive", "codec", "image", "name", "parallel", "path", "progress", "store"]),
     ("user", &["inventory", "path"]),
     ("rules", &["finding", "image", "inventory", "name", "path", "user"]),
     ("plan", &["finding", "image", "inventory", "name", "path", "rules", "user"]),
     (
         "rewrite",
-        &["archive", "image", "inventory", "name", "parallel", "path", "plan", "progress", "store"],
+        &[
+            "archive",
+            "codec",
+            "image",
+            "inventory",
+            "name",
+            "parallel",
+            "path",
+            "plan",
+            "progress",
+            "store",
+        ],
     ),
     ("receipt", &["finding", "name", "path", "plan"]),
     ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
@@ -28,7 +40,8 @@ const EDGES: [(&str, &[&str]); 15] = [
 const VERBS: [&str; 9] =
     ["audit", "copy", "error", "harden", "lib", "options", "planning", "select", "verify"];
 /// Rooms that see the world only through `Source` and the stage.
-const CLOSED: [&str; 7] = ["archive", "finding", "inventory", "path", "plan", "rules", "user"];
+const CLOSED: [&str; 8] =
+    ["archive", "codec", "finding", "inventory", "path", "plan", "rules", "user"];
 
 #[test]
 fn invariant_1_rooms_depend_one_way() {
