@@ -11,8 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use immut_core::finding::Severity;
 use immut_core::image::{Compression, Platform};
 use immut_core::name::{Reference, tag_name};
-use immut_core::plan::Healthcheck;
-use immut_core::rewrite::Target;
+use immut_core::plan::{Healthcheck, Recoding};
 use immut_core::rules::Keep;
 use immut_core::trust::KeySource;
 use immut_core::user::UserId;
@@ -127,6 +126,9 @@ pub(crate) struct Choices {
     /// A platform of an index, such as linux/arm64 [default: all that can be hardened]
     #[arg(long, value_name = "P")]
     pub(crate) platform: Vec<Platform>,
+    /// How new layers are compressed
+    #[arg(long, value_name = "HOW", default_value = "keep")]
+    pub(crate) compression: Compressed,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -174,24 +176,24 @@ pub(crate) struct Harden {
     /// The source's name for the annotation org.opencontainers.image.base.name
     #[arg(long, value_name = "NAME")]
     pub(crate) source_name: Option<String>,
-    /// How layers that are written anew are compressed; keep: as they were
-    #[arg(long, value_name = "HOW", default_value = "keep", help_heading = "New layers")]
-    pub(crate) compression: Compressed,
-    /// Compress them as a whole, although pieces of the old layers could be copied: slower, and
+    /// Compress new layers as a whole, although pieces of the old ones could be copied: much slower,
     /// sometimes smaller
-    #[arg(long, help_heading = "New layers")]
+    #[arg(long)]
     pub(crate) recompress: bool,
 }
 
 /// How new layers are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Compressed {
+    /// As they were
     Keep,
+    /// With gzip, and so are layers that are not compressed at all
     Gzip,
+    /// With zstd, and so are layers that are not compressed at all
     Zstd,
 }
 
-impl From<Compressed> for Target {
+impl From<Compressed> for Recoding {
     fn from(how: Compressed) -> Self {
         match how {
             Compressed::Keep => Self::Keep,

@@ -7,7 +7,6 @@ use crate::image::Platform;
 use crate::inventory::{Limits, Reading};
 use crate::plan::Choices;
 use crate::progress::{Progress, Silent};
-use crate::rewrite::Target;
 use crate::rules::Catalog;
 
 /// What verbs are told; the default is immut's own catalog and profile, all platforms, silence.
@@ -27,9 +26,7 @@ pub struct Options {
     pub epoch: Option<u64>,
     /// The source's name for the annotation `org.opencontainers.image.base.name`.
     pub source_name: Option<String>,
-    /// How layers that are written anew are compressed.
-    pub compression: Target,
-    /// Whether they are encoded as a whole, although pieces of the old ones could be copied.
+    /// Whether layers that are written anew are encoded as a whole, although pieces of the old ones could be copied.
     pub recompress: bool,
     /// Who is told of progress.
     pub progress: Arc<dyn Progress + Send>,
@@ -57,7 +54,6 @@ impl Default for Options {
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             epoch: None,
             source_name: None,
-            compression: Target::Keep,
             recompress: false,
             progress: Arc::new(Silent),
         }
@@ -73,7 +69,6 @@ impl fmt::Debug for Options {
             .field("jobs", &self.jobs)
             .field("epoch", &self.epoch)
             .field("source_name", &self.source_name)
-            .field("compression", &self.compression)
             .field("recompress", &self.recompress)
             .finish_non_exhaustive()
     }

@@ -29,7 +29,6 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     destination.check_room(&*source, &pinned.digest, args.choices.platform.len() == 1)?;
     let options = Options {
         source_name: args.source_name.clone(),
-        compression: args.compression.into(),
         recompress: args.recompress,
         ..options(choices, &args.choices.platform, global)?
     };
@@ -84,7 +83,7 @@ impl Stage {
         let failed =
             |source| Failure::Local { action: "create", path: "a temporary folder".into(), source };
         let temporary = stores::temporary_stage().map_err(failed)?;
-        Ok(Self { layout: Layout::create(temporary.path())?, _temporary: Some(temporary) })
+        Ok(Self { layout: Layout::temporary(temporary.path())?, _temporary: Some(temporary) })
     }
 }
 

@@ -66,6 +66,7 @@ fn choices(args: &args::Choices) -> Result<Choices, Failure> {
         cmd: args.cmd.as_ref().map(|words| words.0.clone()),
         healthcheck: args.healthcheck.clone(),
         user: args.user,
+        compression: args.compression.into(),
     })
 }
 

@@ -116,6 +116,7 @@ fn action(action: &Action) -> Value {
             json!({ "action": "relink", "path": path, "target": target, "layer": entry.layer + 1 })
         }
         Action::DropEmptied { layer } => json!({ "action": "drop-emptied", "layer": layer + 1 }),
+        Action::Compress { layer } => json!({ "action": "compress", "layer": layer + 1 }),
         Action::EditFile { path, .. } => json!({ "action": "edit-file", "path": path }),
         Action::AddDirectory { path, .. } => json!({ "action": "add-directory", "path": path }),
         Action::SetUser { from, to } => json!({ "action": "set-user", "from": from, "to": to }),

@@ -136,7 +136,7 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
     let making = Making {
         epoch: options.epoch,
         source_name: options.source_name.as_deref(),
-        compression: options.compression,
+        compression: options.choices.compression,
         recompress: options.recompress,
         reading,
     };

@@ -12,9 +12,9 @@ use super::{
 };
 use super::{id, needs};
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
-use crate::image::RuntimeConfig;
+use crate::image::{Compression, RuntimeConfig};
 use crate::inventory::Subject;
-use crate::inventory::{Inventory, Kind, Name};
+use crate::inventory::{Inventory, Kind, Layer, Name};
 use crate::path::RootPath;
 use crate::rules::Catalog;
 use crate::user::UserId;
@@ -83,6 +83,8 @@ impl Plan {
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
         steps.extend(start_steps(subject.config, choices));
+        let compress = compress_steps(inventory, choices, &steps);
+        steps.extend(compress);
         Ok(Self {
             source: subject.manifest.digest(),
             steps,
@@ -173,6 +175,21 @@ fn start_steps(config: &RuntimeConfig, choices: &Choices) -> Vec<Step> {
     }
     let because = BTreeSet::from([id("chosen-start")]);
     actions.into_iter().map(|action| Step { action, because: because.clone() }).collect()
+}
+
+/// The layers that are compressed because the caller wants it.
+fn compress_steps(inventory: &Inventory, choices: &Choices, steps: &[Step]) -> Vec<Step> {
+    let because = BTreeSet::from([id("chosen-compression")]);
+    if choices.compression.of(Compression::None) == Compression::None {
+        return Vec::new();
+    }
+    let plain = |layer: &Layer| layer.compression == Compression::None;
+    let dropped = |layer| steps.iter().any(|step| step.action == Action::DropEmptied { layer });
+    let layers = inventory.layers().iter().enumerate();
+    layers
+        .filter(|(number, layer)| plain(layer) && !dropped(*number))
+        .map(|(layer, _)| Step { action: Action::Compress { layer }, because: because.clone() })
+        .collect()
 }
 
 fn totals(inventory: &Inventory, names: &BTreeMap<RootPath, Name>) -> Totals {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::image::RuntimeConfig;
+use crate::image::{Compression, RuntimeConfig};
 use crate::rules::Profile;
 use crate::user::UserId;
 
@@ -19,6 +19,29 @@ pub struct Choices {
     pub healthcheck: Option<Healthcheck>,
     /// The user to run as (`--user`).
     pub user: Option<UserId>,
+    /// How new layers are compressed (`--compression`).
+    pub compression: Recoding,
+}
+
+/// How layers that are written anew are compressed. With [`Recoding::As`] layers that were not
+/// compressed at all are written anew for it; others are not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Recoding {
+    /// As they were.
+    #[default]
+    Keep,
+    /// In this way.
+    As(Compression),
+}
+
+impl Recoding {
+    /// What becomes of a layer's compression.
+    pub fn of(self, was: Compression) -> Compression {
+        match self {
+            Self::Keep => was,
+            Self::As(compression) => compression,
+        }
+    }
 }
 
 /// A health check as the user gives it.

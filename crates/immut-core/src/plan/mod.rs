@@ -22,7 +22,7 @@ use std::fmt;
 use serde_json::Value;
 
 pub use build::Error;
-pub use choices::{Choices, Healthcheck};
+pub use choices::{Choices, Healthcheck, Recoding};
 pub use needs::{Hop, command_line};
 pub use removed::Removed;
 
@@ -135,6 +135,11 @@ pub enum Action {
     },
     /// A layer that the removal empties is left out.
     DropEmptied {
+        /// Which, from 0.
+        layer: usize,
+    },
+    /// A layer that was not compressed is.
+    Compress {
         /// Which, from 0.
         layer: usize,
     },

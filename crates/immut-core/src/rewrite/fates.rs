@@ -27,6 +27,8 @@ pub(super) struct Fates<'a> {
     /// Entries whose bytes another one takes over.
     pub(super) wanted: HashSet<EntryId>,
     emptied: HashSet<usize>,
+    /// Layers that are compressed as they are.
+    compressed: HashSet<usize>,
     pub(super) added: Vec<Added<'a>>,
 }
 
@@ -93,6 +95,9 @@ impl<'a> Fates<'a> {
             Action::DropEmptied { layer } => {
                 self.emptied.insert(*layer);
             }
+            Action::Compress { layer } => {
+                self.compressed.insert(*layer);
+            }
             Action::EditFile { entry: Some(entry), content, .. } => {
                 self.of_mut(*entry).content = Some(content);
             }
@@ -117,6 +122,7 @@ impl<'a> Fates<'a> {
     /// Whether the layer has a hit.
     pub(super) fn touches(&self, layer: usize) -> bool {
         self.emptied.contains(&layer)
+            || self.compressed.contains(&layer)
             || self.entries.keys().any(|id| id.layer as usize == layer)
             || self.added.iter().any(|added| added.layer == Some(layer))
     }

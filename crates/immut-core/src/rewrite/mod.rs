@@ -18,11 +18,11 @@ use fates::Fates;
 use serde_json::Value;
 
 use crate::archive;
-use crate::image::{Compression, Descriptor, Manifest, RawManifest, RuntimeConfig};
+use crate::image::{Descriptor, Manifest, RawManifest, RuntimeConfig};
 use crate::inventory::{self, Fresh, Indexed, Reading, Subject};
 use crate::name::Digest;
 use crate::parallel::in_parallel;
-use crate::plan::SettledPlan;
+use crate::plan::{Recoding, SettledPlan};
 pub use crate::progress::{Encoding, Method};
 use crate::store::{self, Layout};
 
@@ -70,7 +70,7 @@ pub struct Making<'a> {
     /// The source's name for `org.opencontainers.image.base.name`.
     pub source_name: Option<&'a str>,
     /// How new layers are compressed.
-    pub compression: Target,
+    pub compression: Recoding,
     /// Whether new layers are encoded as a whole, although pieces of the old ones could be copied.
     pub recompress: bool,
     /// How new layers are read while they are written.
@@ -84,26 +84,6 @@ impl std::fmt::Debug for Making<'_> {
             .field("compression", &self.compression)
             .field("recompress", &self.recompress)
             .finish_non_exhaustive()
-    }
-}
-
-/// How layers that are written anew are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Target {
-    /// As they were.
-    #[default]
-    Keep,
-    /// In this way.
-    As(Compression),
-}
-
-impl Target {
-    /// What becomes of a layer's compression.
-    pub(crate) fn of(self, was: Compression) -> Compression {
-        match self {
-            Self::Keep => was,
-            Self::As(compression) => compression,
-        }
     }
 }
 

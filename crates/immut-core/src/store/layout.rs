@@ -24,6 +24,8 @@ pub struct Layout {
     /// Held as long as this process may write here, so that others know whose partial files are
     /// whose; none for a layout that is only read.
     _writing: Option<File>,
+    /// Whether blobs are on the disk before they appear.
+    lasting: bool,
 }
 
 impl Layout {
@@ -40,7 +42,7 @@ impl Layout {
             };
             return Err(Error::NoLayout { path: folder.display().to_string(), reason });
         }
-        Ok(Self { folder: folder.to_owned(), _writing: None })
+        Ok(Self { folder: folder.to_owned(), _writing: None, lasting: true })
     }
 
     /// Opens a layout, or makes one where there is nothing or an empty folder.
@@ -53,13 +55,19 @@ impl Layout {
         fs::create_dir_all(&blobs).map_err(io_error("create", &blobs))?;
         let leftovers = [(blobs.as_path(), PARTIAL), (folder, REPLACING)];
         let writing = unfinished::enter(&blobs, &leftovers);
-        let layout = Self { folder: folder.to_owned(), _writing: writing };
+        let layout = Self { folder: folder.to_owned(), _writing: writing, lasting: true };
         for (name, content) in
             [(INDEX, &Listing::empty().to_bytes()[..]), (MARKER, super::LAYOUT_VERSION)]
         {
             layout.write(&folder.join(name), content, Written::IfAbsent)?;
         }
         Ok(layout)
+    }
+
+    /// Like [`Layout::create`], for a stage that goes when the run ends: its blobs need not outlive
+    /// a power failure, so nothing waits for the disk.
+    pub fn temporary(folder: &Path) -> Result<Self, Error> {
+        Ok(Self { lasting: false, ..Self::create(folder)? })
     }
 
     /// The folder.
@@ -80,7 +88,9 @@ impl Layout {
     /// Makes a finished scratch file the blob with that digest.
     pub fn keep(&self, scratch: NamedTempFile, digest: &Digest) -> Result<(), Error> {
         let path = self.blob_path(digest);
-        scratch.as_file().sync_data().map_err(io_error("write", &path))?;
+        if self.lasting {
+            scratch.as_file().sync_data().map_err(io_error("write", &path))?;
+        }
         // Temporary files are private; blobs are as readable as the umask would have made them.
         readable(scratch.as_file()).map_err(io_error("write", &path))?;
         scratch.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;

@@ -37,7 +37,7 @@ impl Scene {
         let (digest, total) = (Digest::of(&self.id.to_be_bytes()), 45_000_000);
         let part = Part::Layer { number, of };
         let work = Work { task: Task::Download, platform, part, digest, total };
-        let event = Event { id: self.id, work, done: 0, state: State::Started };
+        let event = Event { id: self.id, work, done: 0, state: State::Started, encoding: None };
         self.board.take(&event, self.begun);
         event
     }

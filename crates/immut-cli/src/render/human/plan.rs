@@ -77,6 +77,7 @@ fn verb(action: &Action) -> (&'static str, String) {
         Action::Carry { path, .. } => ("make a file of the hardlink", path.to_string()),
         Action::Relink { path, target, .. } => ("relink", format!("{path} to {target}")),
         Action::DropEmptied { layer } => ("leave out layer", (layer + 1).to_string()),
+        Action::Compress { layer } => ("compress layer", (layer + 1).to_string()),
         Action::EditFile { path, .. } => ("edit", path.to_string()),
         Action::AddDirectory { path, mode, owner, .. } => {
             ("add directory", format!("{path} (mode {mode:04o}, owner {}:{})", owner.0, owner.1))
