@@ -1,6 +1,7 @@
 //! Work side by side: layers, and the steps of one layer.
 
 use std::io::{self, BufRead, Read, Write};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -46,11 +47,11 @@ pub(crate) fn in_parallel<T: Send, E: Send>(
 pub(crate) fn pipe() -> (Inlet, Outlet) {
     let (full, pieces) = sync_channel(PIECES);
     let (empty, spare) = channel();
-    for _ in 0..=PIECES {
-        let _ = empty.send(Vec::new());
+    for _ in 0..PIECES {
+        let _ = empty.send(vec![0; PIECE]);
     }
-    let inlet = Inlet { full, spare, filling: Vec::new() };
-    (inlet, Outlet { pieces, empty, current: Vec::new(), at: 0, ended: false })
+    let inlet = Inlet { full, spare, filling: vec![0; PIECE], filled: 0 };
+    (inlet, Outlet { pieces, empty, current: Vec::new(), left: 0..0, ended: false })
 }
 
 /// Reads on a thread of its own, some pieces ahead. The thread gives the reader back; it ends when
@@ -94,13 +95,15 @@ pub(crate) fn behind<'scope, W: Write + Send + 'scope>(
 const PIECES: usize = 4;
 const PIECE: usize = 128 << 10;
 
-type Message = io::Result<Option<Vec<u8>>>;
+/// A piece with the number of its bytes that count, or the end.
+type Message = io::Result<Option<(Vec<u8>, usize)>>;
 
 /// Where bytes go in. They have not all arrived before [`Inlet::end`].
 pub(crate) struct Inlet {
     full: SyncSender<Message>,
     spare: Receiver<Vec<u8>>,
     filling: Vec<u8>,
+    filled: usize,
 }
 
 impl Inlet {
@@ -118,40 +121,35 @@ impl Inlet {
 
     fn read_from(&mut self, reader: &mut impl Read) -> io::Result<()> {
         loop {
-            let start = self.filling.len();
-            self.filling.resize(PIECE, 0);
-            let count = loop {
-                match reader.read(&mut self.filling[start..]) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    done => break done,
-                }
-            };
-            self.filling.truncate(start + *count.as_ref().unwrap_or(&0));
-            if count? == 0 {
-                return Ok(());
+            match reader.read(&mut self.filling[self.filled..]) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            if self.filling.len() == PIECE {
+            if self.filled == PIECE {
                 self.pass_on()?;
             }
         }
     }
 
     fn pass_on(&mut self) -> io::Result<()> {
-        if self.filling.is_empty() {
+        if self.filled == 0 {
             return Ok(());
         }
-        let mut next = self.spare.recv().map_err(|_| gone())?;
-        next.clear();
+        let next = self.spare.recv().map_err(|_| gone())?;
         let piece = std::mem::replace(&mut self.filling, next);
-        self.full.send(Ok(Some(piece))).map_err(|_| gone())
+        let filled = std::mem::take(&mut self.filled);
+        self.full.send(Ok(Some((piece, filled)))).map_err(|_| gone())
     }
 }
 
 impl Write for Inlet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(PIECE - self.filling.len());
-        self.filling.extend_from_slice(&bytes[..count]);
-        if self.filling.len() == PIECE {
+        let count = bytes.len().min(PIECE - self.filled);
+        self.filling[self.filled..][..count].copy_from_slice(&bytes[..count]);
+        self.filled += count;
+        if self.filled == PIECE {
             self.pass_on()?;
         }
         Ok(count)
@@ -167,28 +165,31 @@ pub(crate) struct Outlet {
     pieces: Receiver<Message>,
     empty: Sender<Vec<u8>>,
     current: Vec<u8>,
-    at: usize,
+    /// What of it was not handed out yet.
+    left: Range<usize>,
     ended: bool,
 }
 
 impl BufRead for Outlet {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.current.len() && !self.ended {
-            self.at = 0;
+        if self.left.is_empty() && !self.ended {
             let used = std::mem::take(&mut self.current);
-            let _ = self.empty.send(used);
+            self.left = 0..0;
+            if !used.is_empty() {
+                let _ = self.empty.send(used);
+            }
             match self.pieces.recv() {
-                Ok(Ok(Some(piece))) => self.current = piece,
+                Ok(Ok(Some((piece, filled)))) => (self.current, self.left) = (piece, 0..filled),
                 Ok(Ok(None)) => self.ended = true,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(gone()),
             }
         }
-        Ok(&self.current[self.at..])
+        Ok(&self.current[self.left.clone()])
     }
 
     fn consume(&mut self, count: usize) {
-        self.at += count;
+        self.left.start += count;
     }
 }
 

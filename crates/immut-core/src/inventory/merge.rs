@@ -18,7 +18,9 @@ use crate::path::RootPath;
 /// Merges layers, lowest first.
 pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought, most: u64) -> Result<Inventory, Error> {
     let mut layers = Vec::new();
-    let mut inodes = vec![implied_directory()];
+    let entries: usize = indexed.iter().map(|one| one.layer.entries.len()).sum();
+    let mut inodes = Vec::with_capacity(entries + 1);
+    inodes.push(implied_directory());
     let mut shared: HashMap<InodeId, Vec<EntryId>> = HashMap::new();
     let mut kept = BTreeMap::new();
     let mut unseen = Vec::new();
