@@ -15,6 +15,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// One heap for all threads: work goes from thread to thread, and with a heap for each of them, as
+/// the system's allocator has it, twice the memory would be held.
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     interrupt::watch();
     let args = args::Args::parse();
