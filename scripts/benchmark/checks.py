@@ -3,6 +3,7 @@
 import subprocess
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 from . import images
 from .measure import Failed, run
@@ -10,10 +11,13 @@ from .registry import discard, free_port
 
 
 def full(job, registry, reference, work):
-    """All checks of a result; returns how many files are still in some layer."""
-    lacks(job.tagged, reference.before, reference.gone)
-    starts(job.tagged, job.image, work)
-    return layers(job, registry, reference, work)
+    """All checks of a result, side by side; returns how many files are still in some layer."""
+    *_, left = at_once(
+        lambda: lacks(job.tagged, reference.before, reference.gone),
+        lambda: starts(job.tagged, job.image, work),
+        lambda: layers(job, registry, reference, work),
+    )
+    return left
 
 
 def layers(job, registry, reference, _):
@@ -103,6 +107,12 @@ class Podman:
         """Ends every container and removes the storage."""
         self.run("rm", "--all", "--force", "--time", "0")
         discard(self.folder)
+
+
+def at_once(*calls):
+    """What several calls return, which run at the same time."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [one.result() for one in [pool.submit(call) for call in calls]]
 
 
 def _names(lines):

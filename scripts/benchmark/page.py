@@ -228,6 +228,8 @@ CAVEATS = """
   below still hold: @LEFT@.
 - **buildah and crane make one layer of all.** No layer is shared with other images any more, and a node that has the
   old image downloads everything anew. immut keeps the layers.
+- **GNU tar 1.34 loses files** when it deletes in place in a large archive: of (b) seven that were to stay. The row of crane
+  uses tar in a pipe, where that does not happen.
 - **crane writes at Go's fastest level**, and starts from an empty config: user, entrypoint, arguments and environment are
   set by hand, the rest is lost.
 - **The first floor is not the lowest possible.** `gzip` is not the fastest decoder there is, and Debian's `sha256sum` does not

@@ -26,7 +26,7 @@ def svg(sections):
     drawn = [each for each in drawn if each[3]]
     if not drawn:
         return None
-    everything = [point for *_, points in drawn for point in points]
+    everything = [point for *_, points in drawn for point in [*points, *_imaged(sections, "immut")]]
     across = Axis([x for x, _ in everything], LEFT, WIDTH - RIGHT)
     up = Axis([y for _, y in everything], HEIGHT - BOTTOM, TOP)
     parts = [*_grid(across, up)]
@@ -35,6 +35,7 @@ def svg(sections):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline class="{name} {shape}" points="{path}"/>')
         parts += [f'<circle class="{name}" cx="{x:.1f}" cy="{y:.1f}" r="{3 if shape == "line" else 5}"/>' for x, y in placed]
+    parts += _images(sections, across, up)
     ends = sorted((up.at(points[-1][1]), across.at(points[-1][0]), name, label) for name, label, _, points in drawn)
     for (y, x, name, label), lower in zip(ends, _apart([end[0] for end in ends])):
         parts.append(f'<path class="leader" d="M{x + 7:.1f},{y:.1f} L{WIDTH - RIGHT + 18},{lower:.1f}"/>')
@@ -75,6 +76,15 @@ def _imaged(sections, name):
     """The same of the images (a) and (b)."""
     found = [sections[image] for image in ("a", "b") if name in sections.get(image, {}).get("rows", {})]
     return sorted((_megabytes(section), _cpu(section, name)) for section in found)
+
+
+def _images(sections, across, up):
+    """Where images (a) and (b) are, and immut's circles there."""
+    for name in ("a", "b"):
+        if name in sections:
+            size, cpu = _megabytes(sections[name]), _cpu(sections[name], "immut")
+            yield f'<circle class="immut" cx="{across.at(size):.1f}" cy="{up.at(cpu):.1f}" r="5"/>'
+            yield f'<text class="tick" x="{across.at(size):.1f}" y="{TOP - 8}" text-anchor="middle">({name})</text>'
 
 
 def _megabytes(measured):
@@ -119,7 +129,7 @@ def _apart(heights, least=18):
 
 
 WIDTH, HEIGHT = 860, 520
-LEFT, RIGHT, TOP, BOTTOM = 70, 210, 20, 56
+LEFT, RIGHT, TOP, BOTTOM = 70, 210, 30, 56
 
 # For each line its colour on white paper and on black.
 COLOURS = {

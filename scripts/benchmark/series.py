@@ -15,7 +15,8 @@ from .registry import discard
 
 MIB = 1 << 20
 APPLICATION = "usr/bin/python3.11"
-SHELL = "usr/bin/dash"
+# In every image: what starts, something to remove, and by what packages are known.
+ALWAYS = (APPLICATION, "usr/bin/dash", "var/lib/dpkg/status", "var/lib/dpkg/info/")
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,15 @@ class Series:
     def many(self, entries):
         """An image with so many entries in two layers: small files, in copies of the tree."""
         small = sorted(self.pieces, key=lambda piece: piece.bytes)[: entries // 4]
-        names = sorted({APPLICATION, SHELL} | {piece.name for piece in small})
+        names = sorted({piece.name for piece in small} | {piece.name for piece in self.pieces if piece.name.startswith(ALWAYS)})
         copies = [[(names, f"copy-{layer}-{copy}") for copy in range(2)] for layer in range(2)]
         copies[0][0] = (names, None)
         return self._image(f"entries-{entries}", f"{entries:,} entries in 2", copies)
 
     def _first(self, wanted):
-        """Files from the front up to so many bytes; always the application and a shell."""
+        """Files from the front up to so many bytes, and those that are always there."""
         chosen, total = [], 0
-        for piece in sorted(self.pieces, key=lambda piece: piece.name not in (APPLICATION, SHELL)):
+        for piece in sorted(self.pieces, key=lambda piece: not piece.name.startswith(ALWAYS)):
             if total + piece.bytes <= wanted:
                 chosen.append(piece)
                 total += piece.bytes
