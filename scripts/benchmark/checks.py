@@ -1,12 +1,10 @@
 """Checks by other programs: that a result lacks what was to go, keeps the rest, and starts."""
 
-import subprocess
 import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 
 from . import images
-from .measure import Failed, run
+from .measure import Failed, at_once, run
 from .registry import discard, free_port
 
 
@@ -26,18 +24,14 @@ def layers(job, registry, reference, _):
     left = set()
     for layer in manifest["layers"]:
         names = run(["tar", "tzf", registry.blob(layer["digest"]), "--quoting-style=literal"])
-        left |= set(reference.gone) & set(_names(names.encode(errors="surrogateescape")))
+        left |= set(reference.gone) & set(_names(names))
     return len(left)
 
 
 def listing(reference):
     """The names in an image's merged view, as `crane export | tar t` sees them: absolute, sorted."""
-    export = subprocess.Popen(["crane", "export", reference, "-"], stdout=subprocess.PIPE)
-    with export, subprocess.Popen(["tar", "t", "--quoting-style=literal"], stdin=export.stdout, stdout=subprocess.PIPE) as tar:
-        names = tar.stdout.read()
-    if export.returncode or tar.returncode:
-        raise Failed(f"crane export {reference} | tar t failed")
-    return _names(names)
+    pipe = 'set -o pipefail; crane export "$1" - | tar t --quoting-style=literal'
+    return _names(run(["bash", "-c", pipe, "listing", reference]))
 
 
 def lacks(reference, before, gone):
@@ -96,7 +90,14 @@ class Podman:
         discard(self.folder)
         self.folder.mkdir(parents=True)
         (self.folder / "containers.conf").write_text(CONTAINERS_CONF)
-        self._store = ["--root", self.folder / "root", "--runroot", self.folder / "run", "--tmpdir", self.folder / "tmp"]
+        self._store = [
+            "--root",
+            self.folder / "root",
+            "--runroot",
+            self.folder / "run",
+            "--tmpdir",
+            self.folder / "tmp",
+        ]
         self._environment = {"CONTAINERS_CONF": str(self.folder / "containers.conf")}
 
     def run(self, *words):
@@ -109,15 +110,9 @@ class Podman:
         discard(self.folder)
 
 
-def at_once(*calls):
-    """What several calls return, which run at the same time."""
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [one.result() for one in [pool.submit(call) for call in calls]]
-
-
 def _names(lines):
     """Tar's names as absolute paths; directories end in no slash."""
-    names = lines.decode(errors="surrogateescape").split("\n")
+    names = lines.split("\n")
     return sorted({"/" + name.removeprefix("./").strip("/") for name in names if name.strip("./")})
 
 

@@ -18,12 +18,13 @@ from .registry import discard
 SUITE = "bookworm"
 PYTHON = "3.11"
 SITE = f"/usr/local/lib/python{PYTHON}/dist-packages"
-APT = "RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends {} && apt-get clean && rm -rf /var/lib/apt/lists/*"
+APT = """ENV DEBIAN_FRONTEND=noninteractive
+RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends {} \\
+  && apt-get clean && rm -rf /var/lib/apt/lists/*"""
 
 NGINX = """
 FROM scratch
 ADD base.tar /
-ENV DEBIAN_FRONTEND=noninteractive
 {apt}
 COPY site /
 ENTRYPOINT ["/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;"]
@@ -48,7 +49,6 @@ ANSWER = "nginx of the benchmark\n"
 SCIENCE = """
 FROM scratch
 ADD base.tar /
-ENV DEBIAN_FRONTEND=noninteractive
 {apt}
 COPY wheels-1 {site}/
 COPY wheels-2 {site}/
@@ -114,7 +114,17 @@ class Kitchen:
             name, packages = "b", "python3 python3-pip nodejs openjdk-17-jdk-headless"
             wheels = (
                 ["numpy", "scipy", "pandas", "scikit-learn"],
-                ["pyarrow", "matplotlib", "contourpy", "cycler", "fonttools", "kiwisolver", "packaging", "pillow", "pyparsing"],
+                [
+                    "pyarrow",
+                    "matplotlib",
+                    "contourpy",
+                    "cycler",
+                    "fonttools",
+                    "kiwisolver",
+                    "packaging",
+                    "pillow",
+                    "pyparsing",
+                ],
             )
         recipe = SCIENCE.format(apt=APT.format(packages), site=SITE)
 
@@ -134,7 +144,7 @@ class Kitchen:
         if marker.exists():
             kept = json.loads(marker.read_text())
             if kept.pop("recipe") == key and self.source.manifest(f"{repository}@{kept['digest']}")[0]:
-                return Image(**kept)
+                return Image(**{**kept, "title": title})
         print(f"bench: making image {name}", file=sys.stderr)
         push(f"{self.source.host}/{repository}:made")
         manifest, digest = self.source.manifest(f"{repository}:made")
@@ -178,7 +188,12 @@ class Kitchen:
                 pass
         if gzip.returncode:
             raise Failed(f"gzip cannot read layer {descriptor['digest']}")
-        return {"digest": descriptor["digest"], "bytes": descriptor["size"], "raw": counted.bytes, "entries": entries}
+        return {
+            "digest": descriptor["digest"],
+            "bytes": descriptor["size"],
+            "raw": counted.bytes,
+            "entries": entries,
+        }
 
 
 class _Counted:

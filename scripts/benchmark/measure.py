@@ -1,9 +1,11 @@
 """CPU time, wall time and peak memory of commands."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 
@@ -45,6 +47,18 @@ def measured(argv, **options):
     return Cost(float(user) + float(system), float(wall), int(kibibytes) / 1024), stdout
 
 
+def at_once(*calls):
+    """What several calls return, which run at the same time; when we are interrupted, so are they."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        futures = [pool.submit(call) for call in calls]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for process in list(_running):
+                _end(process)
+            raise
+
+
 def _finish(argv, cwd=None, env=None, stdin=None):
     argv = [str(word) for word in argv]
     process = subprocess.Popen(
@@ -56,11 +70,14 @@ def _finish(argv, cwd=None, env=None, stdin=None):
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    _running.add(process)
     try:
         stdout, stderr = process.communicate()
     except BaseException:
         _end(process)
         raise
+    finally:
+        _running.discard(process)
     if process.returncode:
         said = stderr.decode(errors="replace").strip()[-2000:]
         raise Failed(f"{' '.join(argv)}\nended with {process.returncode}: {said}")
@@ -69,8 +86,9 @@ def _finish(argv, cwd=None, env=None, stdin=None):
 
 def _end(process):
     """Ends a command that was cut short, with the children in its session."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
+
+
+_running = set()

@@ -2,9 +2,11 @@
 
 from statistics import median
 
-from . import plot
+from . import plot, prose
 from .receipt import share
 from .rows import HIDDEN, REMOVED, ROWS, SAME
+
+CPU, WALL, PEAK = 0, 1, 2
 
 
 def write(sections, folder):
@@ -18,238 +20,166 @@ def write(sections, folder):
 
 def page(sections):
     """The page as Markdown; what was not measured is not mentioned."""
-    images = [name for name in ("a", "b") if name in sections]
-    parts = [INTRODUCTION, PLOT, READING]
-    parts += [_image(name, sections[name]) for name in images]
+    images = {name: sections[name] for name in ("a", "b") if name in sections}
+    growth = sections.get("growth")
+    parts = [prose.INTRODUCTION, prose.READING]
+    parts += [_image(name, section) for name, section in images.items()]
     if images:
-        parts.append(_copied(sections, images))
-        parts.append(_memory(sections, images))
-    if "growth" in sections:
-        parts.append(_growth(sections["growth"]))
+        parts += [_copied(images), _memory(images, growth)]
+    if growth:
+        parts.append(_growth(growth))
     if images:
-        parts.append(_caveats(sections, images))
-    parts += [_machine(sections), REPEAT]
+        parts.append(prose.CAVEATS.replace("@LEFT@", _left(images)))
+    parts += [_machine(sections), prose.REPEAT]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 def _image(name, section):
-    image, receipt = section["image"], section["receipt"]
-    layers = image["layers"]
-    ours = _median(section["rows"]["immut"], 0)
-    lines = [
-        f"## Image ({name}): {image['title']}",
-        "",
-        f"{_mb(layers, 'raw')} MB unpacked, {_mb(layers, 'bytes')} MB compressed, "
-        f"{sum(layer['entries'] for layer in layers):,} entries. immut removes {receipt['removed']:,} of them.",
-        "",
-        "| layer | unpacked MB | compressed MB | entries | |",
-        "|---|---|---|---|---|",
+    """What an image is, and the rows on it."""
+    layers, removed = section["image"]["layers"], section["receipt"]["removed"]
+    outcomes = zip(layers, section["receipt"]["outcomes"], strict=True)
+    described = [
+        [number, _mb(layer), _mb(layer, what="bytes"), f"{layer['entries']:,}", outcome]
+        for number, (layer, outcome) in enumerate(outcomes, 1)
     ]
-    for number, (layer, outcome) in enumerate(zip(layers, receipt["outcomes"]), 1):
-        lines.append(f"| {number} | {_mb([layer], 'raw')} | {_mb([layer], 'bytes')} | {layer['entries']:,} | {outcome} |")
-    lines += [
-        "",
-        f"Medians of {_times(section['rounds'])}; in brackets the lowest and the highest CPU time.",
-        "",
-        "| | CPU s | | wall s | peak MiB | CPU, immut = 1 | wall, immut = 1 |",
-        "|---|---:|---|---:|---:|---:|---:|",
-    ]
-    ours_wall = _median(section["rows"]["immut"], 1)
+    return "\n\n".join(
+        [
+            f"## Image ({name}): {section['image']['title']}",
+            f"{_mb(*layers)} MB unpacked, {_mb(*layers, what='bytes')} MB compressed, {_entries(section)} entries. "
+            f"immut removes {removed:,} of them.",
+            _table(["layer", "MB unpacked", "MB compressed", "entries", "what immut does"], described, left=(0, 4)),
+            f"Medians of {_times(section)}; behind the CPU time its lowest and highest value.",
+            _rows(section["rows"]),
+        ]
+    )
+
+
+def _rows(rows):
+    """The main table: first what removes files, then what hides them, then what does neither."""
+    ours = rows["immut"]
+    lines = []
     for leaves, heading in HEADINGS.items():
-        lines.append(f"| *{heading}* | | | | | | |")
-        for key, costs in section["rows"].items():
+        lines.append([f"*{heading}*", *[""] * 6])
+        for key, costs in rows.items():
             if ROWS[key].leaves == leaves:
-                cpu, wall = _median(costs, 0), _median(costs, 1)
+                spread = sorted(cost[CPU] for cost in costs)
+                ratios = [f"{_median(costs, what) / _median(ours, what):.2f}" for what in (CPU, WALL)]
+                cpu, wall, peak = (_median(costs, what) for what in (CPU, WALL, PEAK))
                 lines.append(
-                    f"| {ROWS[key].title} | {cpu:.2f} | {_range(costs)} | {wall:.2f} | {_median(costs, 2):.0f} "
-                    f"| {cpu / ours:.2f} | {wall / ours_wall:.2f} |"
+                    [ROWS[key].title, f"{cpu:.2f}", f"{spread[0]:.2f} - {spread[-1]:.2f}", f"{wall:.2f}"]
+                    + [f"{peak:.0f}", *ratios]
                 )
-    return "\n".join(lines)
+    head = ["", "CPU s", "lowest - highest", "wall s", "peak MiB", "CPU, immut = 1", "wall, immut = 1"]
+    return _table(head, lines)
 
 
-def _copied(sections, images):
+def _copied(images):
+    lines = []
+    for name, section in images.items():
+        outcomes = section["receipt"]["outcomes"]
+        rewritten = f"{outcomes.count('rewritten')} of {len(outcomes)}"
+        lines.append([f"({name})", rewritten, share(section["receipt"])])
+    return f"{prose.COPIED.strip()}\n\n{_table(['image', 'layers rewritten', 'copied'], lines)}"
+
+
+def _memory(images, growth):
+    """Peak memory of small and large, of few entries and many, in one table."""
+    keys = ["immut", "buildah", "crane", "umoci", "skopeo"]
+    measured = [(f"({name})", section) for name, section in images.items()]
+    for kind in ("size", "entries"):
+        measured += [(point["image"]["title"], point) for point in _points(growth, kind)[-1:]]
     lines = [
-        "## How much is copied",
-        "",
-        "In the layers that immut rewrites, the share of unpacked bytes whose compressed form it takes over; the rest",
-        "is compressed again. Layers that are not rewritten are taken over as a whole and do not count here.",
-        "",
-        "| image | layers rewritten | copied |",
-        "|---|---:|---:|",
+        [title, _mb(*one["image"]["layers"]), _entries(one)]
+        + [f"{_median(one['rows'][key], PEAK):.0f}" if key in one["rows"] else "" for key in keys]
+        for title, one in measured
     ]
-    for name in images:
-        receipt = sections[name]["receipt"]
-        lines.append(f"| ({name}) | {receipt['outcomes'].count('rewritten')} of {len(receipt['outcomes'])} | {share(receipt)} |")
-    return "\n".join(lines)
+    return f"{prose.MEMORY.strip()}\n\n{_table(['image', 'MB unpacked', 'entries', *keys], lines)}"
 
 
-def _memory(sections, images):
-    lines = ["## Peak memory", "", "MiB, of the largest process.", "", "| | MB unpacked | entries | immut | buildah | crane | umoci | `skopeo copy` |", "|---|---:|---:|" + "---:|" * 5]
-    measured = [(f"({name})", sections[name]) for name in images]
-    measured += [(point["image"]["title"] + " layers", point) for point in _points(sections, "size")[-1:] + _points(sections, "entries")]
-    for title, one in measured:
-        layers = one["image"]["layers"]
-        peaks = [f"{_median(one['rows'][key], 2):.0f}" if key in one["rows"] else "" for key in ("immut", "buildah", "crane", "umoci", "skopeo")]
-        lines.append(f"| {title} | {_mb(layers, 'raw')} | {sum(layer['entries'] for layer in layers):,} | {' | '.join(peaks)} |")
-    return "\n".join(lines)
+def _growth(growth):
+    parts = [f"{prose.GROWTH.strip()} Medians of {_times(growth)}."]
+    for kind, heading in SERIES.items():
+        parts += [f"### {heading}", _series(_points(growth, kind))]
+    return "\n\n".join(parts)
 
 
-def _growth(section):
-    keys = list(section["points"][0]["rows"])
-    sections = {"growth": section}
-    parts = [
-        "## Growth",
-        "",
-        "Images that are cut from the files of (b), with the same mix of contents and the same share to remove, so that",
-        f"every layer is rewritten. Medians of {_times(section['rounds'])}.",
+def _series(points):
+    keys = list(points[0]["rows"])
+    head = ["MB unpacked", "layers", "entries", "removed", "copied", "immut, peak MiB", "immut, CPU ms for a MB"]
+    lines = []
+    for point in points:
+        layers, ours = point["image"]["layers"], point["rows"]["immut"]
+        speed = 1e9 * _median(ours, CPU) / sum(layer["raw"] for layer in layers)
+        lines.append(
+            [_mb(*layers), len(layers), _entries(point), f"{point['receipt']['removed']:,}", share(point["receipt"])]
+            + [f"{_median(ours, PEAK):.0f}", f"{speed:.1f}"]
+            + [f"{_median(point['rows'][key], CPU):.2f}" for key in keys]
+        )
+    return _table([*head, *(f"{ROWS[key].title}, CPU s" for key in keys)], lines, left=())
+
+
+def _left(images):
+    """How many files umoci leaves in the layers below."""
+    told = [
+        f"{section['left']['umoci']:,} of {section['gone']:,} in ({name})"
+        for name, section in images.items()
+        if "umoci" in section["left"]
     ]
-    for kind, heading in {"size": "### With size, in one layer", "layers": "### With the number of layers", "entries": "### Many entries"}.items():
-        parts += ["", heading, ""]
-        head = [f"{ROWS[key].title}, CPU s" for key in keys]
-        parts.append(f"| MB unpacked | layers | entries | removed | copied | immut, peak MiB | immut, CPU ms for each MB | {' | '.join(head)} |")
-        parts.append("|---:|---:|---:|---:|---:|---:|---:|" + "---:|" * len(keys))
-        for point in _points(sections, kind):
-            layers = point["image"]["layers"]
-            ours = point["rows"]["immut"]
-            cells = [
-                _mb(layers, "raw"),
-                str(len(layers)),
-                f"{sum(layer['entries'] for layer in layers):,}",
-                f"{point['receipt']['removed']:,}",
-                share(point["receipt"]),
-                f"{_median(ours, 2):.0f}",
-                f"{1e9 * _median(ours, 0) / sum(layer['raw'] for layer in layers):.1f}",
-                *(f"{_median(point['rows'][key], 0):.2f}" for key in keys),
-            ]
-            parts.append(f"| {' | '.join(cells)} |")
-    return "\n".join(parts)
-
-
-def _caveats(sections, images):
-    left = [
-        f"{sections[name]['left']['umoci']:,} of {sections[name]['gone']:,} in ({name})"
-        for name in images
-        if "umoci" in sections[name]["left"]
-    ]
-    return CAVEATS.replace("@LEFT@", " and ".join(left) or "all")
+    return " and ".join(told)
 
 
 def _machine(sections):
-    lines = ["## What it was measured on", ""]
-    seen = []
+    """Where and when; sections that were measured alike share a line."""
+    alike = {}
     for name, section in sections.items():
-        machine, versions = section["machine"], section["versions"]
-        sha = "with" if machine["sha_ni"] else "without"
+        machine = section["machine"]
+        instructions = "with" if machine["sha_ni"] else "without"
+        versions = ", ".join(f"{program} {version}" for program, version in sorted(section["versions"].items()))
         said = (
-            f"{section['when']}: {machine['processor']}, {machine['cores']} cores, {sha} SHA instructions, "
-            f"{machine['memory_gib']} GiB of memory, {machine['system']}, Linux {machine['kernel']}. "
-            + ", ".join(f"{program} {version}" for program, version in sorted(versions.items()))
-            + "."
+            f"on {section['when']}: {machine['processor']}, {machine['cores']} cores, {instructions} SHA instructions, "
+            f"{machine['memory_gib']} GiB of memory, {machine['system']}, Linux {machine['kernel']}. {versions}."
         )
-        load = f"{LABELS[name]} (load average before: {machine['load_before']})"
-        if seen and seen[-1][0] == said:
-            seen[-1][1].append(load)
-        else:
-            seen.append((said, [load]))
-    for said, names in seen:
-        lines.append(f"- {', '.join(names)}, on {said}")
-    return "\n".join(lines)
+        alike.setdefault(said, []).append(f"{LABELS[name]} (load average before it: {machine['load_before']})")
+    lines = [f"- {', '.join(names)}, {said}" for said, names in alike.items()]
+    return "\n".join(["## What it was measured on", "", *lines])
 
 
-def _points(sections, kind):
-    return [point for point in sections.get("growth", {}).get("points", []) if point["kind"] == kind]
+def _table(head, lines, left=(0,)):
+    """A Markdown table; columns are aligned to the right but for some."""
+    rule = ["---" if column in left else "---:" for column in range(len(head))]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [head, rule, *lines])
 
 
-def _median(costs, column):
-    return max(median(cost[column] for cost in costs), 0.01)
+def _points(growth, kind):
+    return [point for point in (growth or {"points": []})["points"] if point["kind"] == kind]
 
 
-def _range(costs):
-    return f"({min(cost[0] for cost in costs):.2f} to {max(cost[0] for cost in costs):.2f})"
+def _median(costs, what):
+    return max(median(cost[what] for cost in costs), 0.01)
 
 
-def _mb(layers, what):
-    return f"{sum(layer[what] for layer in layers) / 1e6:.1f}"
+def _mb(*layers, what="raw"):
+    return f"{sum(layer[what] for layer in layers) / 1e6:,.1f}"
 
 
-def _times(rounds):
-    return "one round" if rounds == 1 else f"{rounds} rounds"
+def _entries(measured):
+    return f"{sum(layer['entries'] for layer in measured['image']['layers']):,}"
 
 
-LABELS = {"a": "Image (a)", "b": "image (b)", "growth": "growth"}
+def _times(section):
+    return "one round" if section["rounds"] == 1 else f"{section['rounds']} rounds"
+
+
+LABELS = {"a": "image (a)", "b": "image (b)", "growth": "growth"}
+
+SERIES = {
+    "size": "With size, in one layer",
+    "layers": "With the number of layers, in one size",
+    "entries": "With many entries, in two layers",
+}
 
 HEADINGS = {
     REMOVED: "the files are gone from every layer",
     HIDDEN: "a layer on top hides the files, they can still be downloaded",
     SAME: "nothing is removed: copies, and what decoding and hashing cost",
 }
-
-INTRODUCTION = """
-<!-- Written by scripts/bench from what it measured. Change the script, not this page. -->
-
-# Performance
-
-What immut costs, next to the other ways to take files out of an image in a registry, next to a plain
-copy, and next to what decompressing and hashing the layers costs by itself.
-"""
-
-PLOT = """
-![CPU time against the unpacked size of an image](performance.svg)
-
-Lines are images that are cut to size, see [Growth](#growth); the circles on dashed lines are images (a) and (b).
-Both axes are logarithmic.
-"""
-
-READING = """
-## How to read it
-
-- **CPU s** is user and system time of every process of a row, but the registries'. **wall s** is on this machine, where
-  both registries run beside the row. **peak MiB** is the largest resident set that one process had; of a row with several
-  commands times are added up, and the largest peak counts.
-- A row reads the image by digest from one registry and pushes to a second, empty one, over plain HTTP on the same machine.
-  So no row can skip or mount a blob. In *source and result in one registry* immut mounts the layers which it does not
-  change, as it does for anybody who hardens an image into another repository of the same registry.
-- Every run is cold: a new stage or storage, an empty cache of known blobs, an empty destination. The files of the source
-  registry are in the system's memory, for all rows.
-- In a round each row runs once, then comes the next round: what else the machine does meets all rows alike.
-- immut decides itself what to remove. The other rows are given its list, remove exactly that, and set the same user.
-- Of each row's first result it was checked with `crane export | tar t` that every removed file is gone and every other file
-  is there, with `tar t` on each layer that no layer has them (umoci: see below), and with podman that it starts: read-only,
-  without capabilities, as the new user. nginx answered over HTTP, Python printed a sum that numpy made.
-"""
-
-CAVEATS = """
-## What the rows do not say
-
-- **The rows do not do the same.** immut reads every layer to find what to remove, proves from the image that the start does
-  not need it, takes setuid bits away, gives the new user an account, writes a receipt, and reads its result back before it
-  publishes it. The others do none of that; the cost of finding out what to remove is not in their figures.
-- **umoci does not remove anything.** `umoci repack` puts a layer with deletions on top. Of the removed entries the layers
-  below still hold: @LEFT@.
-- **buildah and crane make one layer of all.** No layer is shared with other images any more, and a node that has the
-  old image downloads everything anew. immut keeps the layers.
-- **GNU tar 1.34 loses files** when it deletes in place in a large archive: of (b) seven that were to stay. The row of crane
-  uses tar in a pipe, where that does not happen.
-- **crane writes at Go's fastest level**, and starts from an empty config: user, entrypoint, arguments and environment are
-  set by hand, the rest is lost.
-- **The first floor is not the lowest possible.** `gzip` is not the fastest decoder there is, and Debian's `sha256sum` does not
-  use the processor's instructions for it; a better program can be faster than it. libdeflate and openssl are about the
-  fastest there are, but libdeflate holds a whole layer in memory.
-- **A plain copy decompresses nothing**, so it can cost less than either floor. Whoever removes files from a layer, or checks
-  its diff_id, has to decompress it.
-- No row pays for TLS or for a network.
-"""
-
-REPEAT = """
-## Measure it yourself
-
-On Debian, as root (buildah mounts images, umoci unpacks them):
-
-```sh
-cargo build --release --locked
-scripts/bench
-```
-
-`scripts/bench --help` tells the rest: fewer rounds, single parts, a quick run with small images, the page alone. The images
-are made of Debian's packages and wheels of the day, so sizes will differ a little.
-"""

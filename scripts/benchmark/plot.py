@@ -34,18 +34,21 @@ def svg(sections):
         placed = [(across.at(x), up.at(y)) for x, y in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline class="{name} {shape}" points="{path}"/>')
-        parts += [f'<circle class="{name}" cx="{x:.1f}" cy="{y:.1f}" r="{3 if shape == "line" else 5}"/>' for x, y in placed]
+        parts += [
+            f'<circle class="{name}" cx="{x:.1f}" cy="{y:.1f}" r="{3 if shape == "line" else 5}"/>' for x, y in placed
+        ]
     parts += _images(sections, across, up)
     ends = sorted((up.at(points[-1][1]), across.at(points[-1][0]), name, label) for name, label, _, points in drawn)
-    for (y, x, name, label), lower in zip(ends, _apart([end[0] for end in ends])):
+    for (y, x, name, label), lower in zip(ends, _apart([end[0] for end in ends]), strict=True):
         parts.append(f'<path class="leader" d="M{x + 7:.1f},{y:.1f} L{WIDTH - RIGHT + 18},{lower:.1f}"/>')
         parts.append(f'<text class="{name}" x="{WIDTH - RIGHT + 22}" y="{lower + 4:.1f}">{escape(label)}</text>')
     body = "\n".join(parts)
+    paper = f'width="{WIDTH}" height="{HEIGHT}"'
     style = STYLE + _coloured(0) + "@media (prefers-color-scheme: dark) {" + DARK + _coloured(1) + "}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {paper} role="img">\n'
         f"<title>CPU time against the unpacked size of an image</title>\n<style>{style}</style>\n"
-        f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>\n{body}\n</svg>\n'
+        f'<rect class="paper" {paper}/>\n{body}\n</svg>\n'
     )
 
 
@@ -151,5 +154,6 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 polyline.immut { stroke-width: 3.5 } text.immut { font-weight: 700 }
 """
 DARK = """
-text { fill: #e6edf3 } .paper { fill: #0d1117 } .tick { fill: #9198a1 } .grid { stroke: #2d333b } .leader { stroke: #59636e }
+text { fill: #e6edf3 } .paper { fill: #0d1117 } .tick { fill: #9198a1 }
+.grid { stroke: #2d333b } .leader { stroke: #59636e }
 """

@@ -106,4 +106,5 @@ def discard(folder):
     for point in sorted(points, reverse=True):
         if point.startswith(f"{folder}/"):
             subprocess.run(["umount", "--lazy", point], check=True)
-    shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .images import Image
-from .measure import Cost, Failed, measured, run
-from .tools import ROOT
+from .measure import Failed, measured, run
 
 
 @dataclass
@@ -106,8 +105,9 @@ def crane(job):
     """crane export, tar --delete, crane append on an empty base, crane mutate for the config."""
     files = job.scratch / "files.tar"
     # In a pipe, since GNU tar 1.34 loses files when it deletes in place in a large archive.
-    keep = 'set -o pipefail; crane export "$1" - | tar --delete --file - --null --verbatim-files-from --files-from "$2" >"$3"'
-    cost, _ = measured(["bash", "-c", keep, "keep", job.source, job.list_of_gone(), files])
+    delete = "tar --delete --file - --null --verbatim-files-from --files-from"
+    pipe = f'set -o pipefail; crane export "$1" - | {delete} "$2" >"$3"'
+    cost, _ = measured(["bash", "-c", pipe, "crane", job.source, job.list_of_gone(), files])
     cost += measured(["crane", "append", "--oci-empty-base", "--new_layer", files, "--new_tag", job.tagged])[0]
     config = ["--set-platform", "linux/" + PLATFORMS[os.uname().machine], "--user", job.config["User"]]
     for flag, words in {"entrypoint": "Entrypoint", "cmd": "Cmd", "env": "Env"}.items():
@@ -121,14 +121,28 @@ def umoci(job):
     """skopeo copy to a layout, umoci unpack, rm, umoci repack, skopeo copy back."""
     layout, bundle = f"{job.scratch}/layout", job.scratch / "bundle"
     cost, _ = measured(
-        ["skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{job.source}", f"oci:{layout}:work"]
+        [
+            "skopeo",
+            "copy",
+            "--quiet",
+            "--src-tls-verify=false",
+            f"docker://{job.source}",
+            f"oci:{layout}:work",
+        ]
     )
     cost += measured(["umoci", "unpack", "--image", f"{layout}:work", bundle])[0]
     cost += _remove(bundle / "rootfs", job.list_of_gone())
     cost += measured(["umoci", "repack", "--image", f"{layout}:result", bundle])[0]
     cost += measured(["umoci", "config", "--image", f"{layout}:result", "--config.user", job.config["User"]])[0]
     cost += measured(
-        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{layout}:result", f"docker://{job.tagged}"]
+        [
+            "skopeo",
+            "copy",
+            "--quiet",
+            "--dest-tls-verify=false",
+            f"oci:{layout}:result",
+            f"docker://{job.tagged}",
+        ]
     )[0]
     return cost
 
@@ -143,7 +157,9 @@ def skopeo_twice(job):
     """skopeo copy to a layout on the disk, and from there to the other registry."""
     layout = f"oci:{job.scratch}/layout:copy"
     cost, _ = measured(["skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{job.source}", layout])
-    return cost + measured(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", layout, f"docker://{job.tagged}"])[0]
+    return (
+        cost + measured(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", layout, f"docker://{job.tagged}"])[0]
+    )
 
 
 def floor(job):
@@ -161,7 +177,7 @@ def _each_layer(job, pipe):
     for number, layer in enumerate(job.layers):
         named.append(job.scratch / f"{number}.gz")
         os.link(layer, named[-1])
-    return measured(["bash", "-c", f'set -eo pipefail; for layer; do {pipe}; done', "floor", *named])[0]
+    return measured(["bash", "-c", f"set -eo pipefail; for layer; do {pipe}; done", "floor", *named])[0]
 
 
 def _remove(root, listed):

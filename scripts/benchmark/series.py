@@ -45,15 +45,21 @@ class Series:
         going = sorted(piece.name for piece in pieces if piece.goes)
         staying = sorted((piece for piece in pieces if not piece.goes), key=lambda piece: piece.name)
         cuts = [sorted(part + going[number::layers]) for number, part in enumerate(_cut(staying, layers))]
-        return self._image(f"mib-{mebibytes}-layers-{layers}", f"{mebibytes} MiB in {layers}", [[(cut, None)] for cut in cuts])
+        return self._image(
+            f"mib-{mebibytes}-layers-{layers}",
+            f"{mebibytes} MiB in {_layers(layers)}",
+            [[(cut, None)] for cut in cuts],
+        )
 
     def many(self, entries):
         """An image with so many entries in two layers: small files, in copies of the tree."""
         small = sorted(self.pieces, key=lambda piece: piece.bytes)[: entries // 4]
-        names = sorted({piece.name for piece in small} | {piece.name for piece in self.pieces if piece.name.startswith(ALWAYS)})
+        names = sorted(
+            {piece.name for piece in small} | {piece.name for piece in self.pieces if piece.name.startswith(ALWAYS)}
+        )
         copies = [[(names, f"copy-{layer}-{copy}") for copy in range(2)] for layer in range(2)]
         copies[0][0] = (names, None)
-        return self._image(f"entries-{entries}", f"{entries:,} entries in 2", copies)
+        return self._image(f"entries-{entries}", f"{entries:,} entries in {_layers(2)}", copies)
 
     def _first(self, wanted):
         """Files from the front up to so many bytes, and those that are always there."""
@@ -75,9 +81,27 @@ class Series:
             run(["umoci", "init", "--layout", layout])
             run(["umoci", "new", "--image", f"{layout}:made"])
             for parts in layers:
-                run(["umoci", "raw", "add-layer", "--image", f"{layout}:made", self._tar(build / "layer.tar", parts)])
+                run(
+                    [
+                        "umoci",
+                        "raw",
+                        "add-layer",
+                        "--image",
+                        f"{layout}:made",
+                        self._tar(build / "layer.tar", parts),
+                    ]
+                )
             run(["umoci", "config", "--image", f"{layout}:made", "--config.entrypoint", f"/{APPLICATION}"])
-            run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{layout}:made", f"docker://{reference}"])
+            run(
+                [
+                    "skopeo",
+                    "copy",
+                    "--quiet",
+                    "--dest-tls-verify=false",
+                    f"oci:{layout}:made",
+                    f"docker://{reference}",
+                ]
+            )
             discard(build)
 
         return self.kitchen.keep(name, title, f"{self.origin} {layers}", push)
@@ -89,10 +113,23 @@ class Series:
             listed.write_bytes(b"".join(os.fsencode(name) + b"\0" for name in _with_parents(names)))
             move = ["--transform", f"s,^,{folder}/,rSh"] if folder else []
             run(
-                ["tar", "--append", "--file", archive, "--directory", self.pool, "--no-recursion", "--numeric-owner"]
+                [
+                    "tar",
+                    "--append",
+                    "--file",
+                    archive,
+                    "--directory",
+                    self.pool,
+                    "--no-recursion",
+                    "--numeric-owner",
+                ]
                 + [*move, "--null", "--verbatim-files-from", "--files-from", listed]
             )
         return archive
+
+
+def _layers(number):
+    return "one layer" if number == 1 else f"{number} layers"
 
 
 def _unpack(source, pool):

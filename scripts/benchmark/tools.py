@@ -50,6 +50,7 @@ def prepare():
 
 def versions(peers):
     """The version of each program whose cost is compared."""
+
     def first_line(*argv):
         return subprocess.run(argv, capture_output=True, text=True).stdout.partition("\n")[0]
 
@@ -72,19 +73,24 @@ def versions(peers):
 
 def machine():
     """What the figures depend on: processor, memory, system, and how busy it was."""
-    processors = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    flags = next((line.split() for line in open("/proc/cpuinfo") if line.startswith("flags")), [])
-    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
-    system = dict(line.rstrip().split("=", 1) for line in open("/etc/os-release") if "=" in line)
+    processor = _fields("/proc/cpuinfo", ":")
+    memory = int(_fields("/proc/meminfo", ":")["MemTotal"].split()[0])
+    system = _fields("/etc/os-release", "=")
     return {
-        "processor": processors[0] if processors else os.uname().machine,
+        "processor": processor.get("model name", os.uname().machine),
         "cores": os.cpu_count(),
-        "sha_ni": "sha_ni" in flags,
+        "sha_ni": "sha_ni" in processor.get("flags", "").split(),
         "memory_gib": round(memory / 1024**2, 1),
         "system": system["PRETTY_NAME"].strip('"'),
         "kernel": os.uname().release,
         "load_before": round(os.getloadavg()[0], 1),
     }
+
+
+def _fields(file, separator):
+    """What a file of the system says, by name."""
+    lines = [line.partition(separator) for line in Path(file).read_text().splitlines()]
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _has_pip():
