@@ -32,6 +32,15 @@ class Bench:
             say("THIS immut HAS NO --recompress: that row is left out, and so is the comparison with itself")
 
     def run(self):
+        """Makes the images that are not there yet, and measures; only images and results stay."""
+        try:
+            self.sections()
+        finally:
+            for folder in ("run", "build", "tmp"):
+                discard(self.work / folder)
+
+    def sections(self):
+        """Each section that was asked for, kept as soon as it is measured."""
         make_key(self.options.immut, self.key)
         with self.source:
             kitchen = Kitchen(self.work, self.source)
@@ -42,7 +51,6 @@ class Bench:
                 self.results.keep("b", self.image(kitchen.science(self.options.quick), large))
             if "growth" in self.options.only:
                 self.results.keep("growth", self.growth(kitchen))
-        discard(self.work / "run")
 
     def image(self, image, rows):
         """Every row on one image, with checks of what the rows leave."""
