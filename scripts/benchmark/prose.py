@@ -49,8 +49,8 @@ In MiB, of the largest process.
 GROWTH = """
 ## Growth
 
-Images that are cut from the files of (b), with the same mix of contents, the same share to remove, and something to
-remove in every layer. *removed* counts entries, *copied* is as above.
+Images that are cut from the files of (b), with the same mix of contents in every size and something to remove in every
+layer. *removed* counts entries, *copied* is as above.
 """
 
 CAVEATS = """

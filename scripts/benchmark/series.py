@@ -1,8 +1,8 @@
 """Images of growing size, of a growing number of layers, and of many entries.
 
 All are cut from the files of one real image: of the files in an order that says nothing about them,
-so many from the front as give the size. So every size has the same mix of contents, and the same
-share of it is what immut removes.
+so many from the front as give the size. So every size has the same mix of contents. What packages are
+known by is always there, since immut tells by it what belongs to a package manager.
 """
 
 import os
@@ -52,19 +52,16 @@ class Series:
         )
 
     def many(self, entries):
-        """An image with so many entries in two layers: small files, in copies of the tree."""
-        small = sorted(self.pieces, key=lambda piece: piece.bytes)[: entries // 4]
-        names = sorted(
-            {piece.name for piece in small} | {piece.name for piece in self.pieces if piece.name.startswith(ALWAYS)}
-        )
-        copies = [[(names, f"copy-{layer}-{copy}") for copy in range(2)] for layer in range(2)]
-        copies[0][0] = (names, None)
+        """An image with so many entries in two layers: small files, in copies of the tree, also one over the other."""
+        small = sorted(self.pieces, key=lambda piece: (_place(piece), piece.bytes))
+        names = _up_to([piece.name for piece in small], entries // 4)
+        copies = [[(names, None), (names, f"copy-{layer}")] for layer in range(2)]
         return self._image(f"entries-{entries}", f"{entries:,} entries in {_layers(2)}", copies)
 
     def _first(self, wanted):
         """Files from the front up to so many bytes, and those that are always there."""
         chosen, total = [], 0
-        for piece in sorted(self.pieces, key=lambda piece: not piece.name.startswith(ALWAYS)):
+        for piece in sorted(self.pieces, key=_place):
             if total + piece.bytes <= wanted:
                 chosen.append(piece)
                 total += piece.bytes
@@ -162,6 +159,22 @@ def _cut(pieces, parts):
         cuts[min(parts - 1, seen * parts // max(total, 1))].append(piece.name)
         seen += piece.bytes
     return cuts
+
+
+def _place(piece):
+    """Where a file comes when files are chosen: first what is always there, in that order."""
+    return next((place for place, name in enumerate(ALWAYS) if piece.name.startswith(name)), len(ALWAYS))
+
+
+def _up_to(names, entries):
+    """Names from the front that make so many entries, with the directories above them."""
+    chosen, found = [], set()
+    for name in names:
+        if len(found) >= entries:
+            break
+        chosen.append(name)
+        found.update(_with_parents([name]))
+    return sorted(chosen)
 
 
 def _with_parents(names):
