@@ -18,6 +18,8 @@ pub(crate) use member::{Head, Member, Type};
 pub(crate) use pax::Pax;
 pub(crate) use sparse::Sparse;
 
+use crate::path::RootPath;
+
 /// Tar's unit, in bytes.
 pub(crate) const BLOCK: usize = 512;
 
@@ -59,13 +61,13 @@ pub(crate) struct Archive<R> {
     left: u64,
     /// Padding after them.
     padding: usize,
-    /// The last member's name, for messages.
-    last: String,
+    /// The last member's name, for messages; none before the first.
+    last: Option<RootPath>,
 }
 
 impl<R: Read> Archive<R> {
     pub(crate) fn new(inner: R) -> Self {
-        Self { inner, at: 0, left: 0, padding: 0, last: "the start of the archive".into() }
+        Self { inner, at: 0, left: 0, padding: 0, last: None }
     }
 
     /// Where the next member begins, or the archive ends, in bytes from where reading began; padding
@@ -99,7 +101,7 @@ impl<R: Read> Archive<R> {
                 _ => {
                     let sparse = self.sparse_map(&header)?;
                     let member = Member::new(Head { extensions, header, sparse })?;
-                    self.last = format!("entry {}", member.path);
+                    self.last = Some(member.path.clone());
                     self.left = member.stored;
                     self.padding = padding(member.stored);
                     return Ok(Some(member));
@@ -217,12 +219,17 @@ impl<R: Read> Archive<R> {
     }
 
     fn cut(&self) -> io::Error {
-        let text = format!("the archive ends in the content of {}", self.last);
+        let text = format!("the archive ends in the content of {}", self.last());
         io::Error::new(io::ErrorKind::UnexpectedEof, text)
     }
 
+    fn last(&self) -> String {
+        let start = || "the start of the archive".to_owned();
+        self.last.as_ref().map_or_else(start, |path| format!("entry {path}"))
+    }
+
     fn bad(&self, reason: &'static str) -> Error {
-        Error::Header { after: self.last.clone(), reason }
+        Error::Header { after: self.last(), reason }
     }
 }
 

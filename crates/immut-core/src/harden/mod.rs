@@ -14,7 +14,7 @@ use crate::name::{Digest, PinnedRef};
 use crate::options::Options;
 use crate::plan::{Plan, Removed, Totals};
 use crate::planning::{Planned, plan_image};
-use crate::rewrite::{Making, Rewritten, rewrite};
+use crate::rewrite::{Making, Rewritten, add_digests, rewrite};
 use crate::rules::examine;
 use crate::select::read;
 use crate::store::{self, Layout, Sink, Source};
@@ -142,7 +142,8 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
     };
     let (rewritten, fresh) = rewrite(&planned.subject(), &settled, stage, making)?;
     stage.put_manifest(rewritten.manifest.raw())?;
-    let removed = planned.plan.removed(&planned.inventory);
+    let mut removed = planned.plan.removed(&planned.inventory);
+    add_digests(&mut removed, &planned.subject(), stage)?;
     let (source, layers) =
         (planned.manifest.raw().descriptor(), planned.manifest.layers().to_vec());
     let Planned { platform, findings, plan, inventory, .. } = planned;

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::probe::{Probe, is_kept};
 use super::read::{Budget, Error};
-use super::{Entry, EntryId, Inode, Inventory, Kind, Layer, Limits, Sought};
+use super::{Entry, EntryId, Fingerprint, Inode, Inventory, Kind, Layer, Limits, Sought};
 use crate::archive::{self, Archive, BLOCK, Member, Sparse, Type};
 use crate::codec::{Decoder, Spans};
 use crate::image::Compression;
@@ -32,7 +32,7 @@ pub(crate) struct Indexed {
 pub(super) struct FileFacts {
     pub(super) entry: u32,
     pub(super) size: u64,
-    pub(super) digest: Option<Digest>,
+    pub(super) fingerprint: Option<Fingerprint>,
     pub(super) content: Content,
 }
 
@@ -121,10 +121,10 @@ impl<'a> Known<'a> {
         }
         let id = self.files.next().flatten()?;
         let old = self.inventory?;
-        let Inode { size, digest, content, .. } = old.inode(old.entry(id).inode?);
-        let content = content.clone();
-        let facts = FileFacts { entry: index, size: *size, digest: *digest, content };
-        (*size == member.size).then_some(facts)
+        let inode = old.inode(old.entry(id).inode?);
+        let Inode { size, fingerprint, .. } = *inode;
+        let facts = FileFacts { entry: index, size, fingerprint, content: inode.content.clone() };
+        (size == member.size).then_some(facts)
     }
 }
 
@@ -196,7 +196,7 @@ struct Contents {
 }
 
 impl Contents {
-    /// Reads a regular file: its digest, what it is, and its bytes where they are kept.
+    /// Reads a regular file: its fingerprint, what it is, and its bytes where they are kept.
     fn read<R: Read>(
         &mut self,
         entry: u32,
@@ -206,7 +206,7 @@ impl Contents {
         sought: &Sought,
     ) -> Result<(), archive::Error> {
         let refuse = |reason: &str| refused(path, reason);
-        let mut hasher = Sha256::new();
+        let mut hasher = blake3::Hasher::new();
         let mut probe = Probe::new(sought);
         let mut expansion = member.sparse.as_ref().map(Sparse::expansion);
         let mut keep = wanted(path, sought).then(Vec::new);
@@ -239,8 +239,9 @@ impl Contents {
         }
         self.held += keep.as_ref().map_or(0, Vec::len);
         self.kept.extend(keep.map(|bytes| (entry, bytes)));
-        let digest = member.sparse.is_none().then(|| Digest::finish(hasher));
-        self.files.push(FileFacts { entry, size: member.size, digest, content: probe.finish() });
+        let fingerprint = member.sparse.is_none().then(|| Fingerprint::finish(&hasher));
+        let content = probe.finish();
+        self.files.push(FileFacts { entry, size: member.size, fingerprint, content });
         Ok(())
     }
 }

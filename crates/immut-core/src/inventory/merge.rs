@@ -52,9 +52,9 @@ impl Inventory {
             for (index, entry) in (0..).zip(&mut layer.entries) {
                 let inode = entry.inode.take().filter(|_| entry.kind == Kind::File);
                 files.extend(inode.map(|inode| {
-                    let Inode { size, digest, content, .. } = &mut inodes[inode as usize];
+                    let Inode { size, fingerprint, content, .. } = &mut inodes[inode as usize];
                     let content = std::mem::take(content);
-                    FileFacts { entry: index, size: *size, digest: *digest, content }
+                    FileFacts { entry: index, size: *size, fingerprint: *fingerprint, content }
                 }));
             }
             let later = kept.split_off(&EntryId { layer: number + 1, index: 0 });
@@ -194,8 +194,8 @@ impl Merging<'_> {
     fn create(&mut self, id: EntryId, entry: &Entry) -> InodeId {
         let facts = if entry.kind == Kind::File { self.files.next() } else { None };
         debug_assert!(facts.as_ref().is_none_or(|facts| facts.entry == id.index));
-        let (size, digest, content) = match facts {
-            Some(facts) => (facts.size, facts.digest, facts.content),
+        let (size, fingerprint, content) = match facts {
+            Some(facts) => (facts.size, facts.fingerprint, facts.content),
             None => (0, None, Content::Other),
         };
         self.inodes.push(Inode {
@@ -207,7 +207,7 @@ impl Merging<'_> {
             gid: entry.gid,
             size,
             capability: entry.capability,
-            digest,
+            fingerprint,
             content,
         });
         last(self.inodes)
@@ -238,7 +238,7 @@ fn implied_directory() -> Inode {
         gid: 0,
         size: 0,
         capability: false,
-        digest: None,
+        fingerprint: None,
         content: Content::Other,
     }
 }

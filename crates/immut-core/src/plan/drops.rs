@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::lowest::Lowest;
 use super::{Action, Step, id, tables};
 use crate::finding::RuleId;
-use crate::inventory::{EntryId, InodeId, Inventory, Kind, Name, Replay, beneath, replay};
-use crate::name::Digest;
+use crate::inventory::{
+    EntryId, Fingerprint, InodeId, Inventory, Kind, Name, Replay, beneath, replay,
+};
 use crate::path::RootPath;
 use crate::rules::SMALLEST_IDENTITY;
 
@@ -178,21 +179,21 @@ impl<'a> Draft<'a> {
     /// What is removed is gone: hidden entries with the same bytes go too, in every layer, unless a
     /// file that stays has those bytes.
     fn drop_hidden_copies(&mut self) {
-        let mut gone: HashMap<Digest, Because> = HashMap::new();
+        let mut gone: HashMap<Fingerprint, Because> = HashMap::new();
         let mut stays = HashSet::new();
         for (id, entry) in self.inventory.entries() {
-            let Some(digest) = self.content(id) else { continue };
+            let Some(content) = self.content(id) else { continue };
             match self.removal(&entry.path).or_else(|| self.hidden.get(&id)) {
                 Some(because) => {
-                    gone.entry(digest).or_insert_with(|| because.clone());
+                    gone.entry(content).or_insert_with(|| because.clone());
                 }
                 None if !self.inventory.is_hidden(id) => {
-                    stays.insert(digest);
+                    stays.insert(content);
                 }
                 None => {}
             }
         }
-        gone.retain(|digest, _| !stays.contains(digest));
+        gone.retain(|content, _| !stays.contains(content));
         let copies: Vec<(EntryId, Because)> = self
             .inventory
             .entries()
@@ -207,10 +208,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The digest of a file's bytes, if they are many enough to tell files apart.
-    fn content(&self, id: EntryId) -> Option<Digest> {
+    /// The fingerprint of a file's bytes, if they are many enough to tell files apart.
+    fn content(&self, id: EntryId) -> Option<Fingerprint> {
         let inode = self.inventory.inode(self.inventory.entry(id).inode?);
-        inode.digest.filter(|_| inode.size >= SMALLEST_IDENTITY)
+        inode.fingerprint.filter(|_| inode.size >= SMALLEST_IDENTITY)
     }
 
     /// Entries that the steps so far drop.

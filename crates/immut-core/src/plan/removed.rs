@@ -21,8 +21,10 @@ pub struct Removed {
     pub because: BTreeSet<RuleId>,
     /// Bytes of a regular file.
     pub size: Option<u64>,
-    /// Digest of a regular file's content.
+    /// Digest of a regular file's content, which `harden` adds; sparse files have none.
     pub digest: Option<Digest>,
+    /// The entry with that content.
+    pub(crate) content: Option<EntryId>,
 }
 
 impl Plan {
@@ -74,6 +76,7 @@ fn removed(inventory: &Inventory, id: EntryId, because: &BTreeSet<RuleId>) -> Re
         kind,
         because: because.clone(),
         size: file.map(|inode| inode.size),
-        digest: file.and_then(|inode| inode.digest),
+        digest: None,
+        content: file.filter(|inode| inode.fingerprint.is_some()).and_then(|inode| inode.carrier),
     }
 }

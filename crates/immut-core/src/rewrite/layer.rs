@@ -293,7 +293,7 @@ impl Filter<'_, '_, '_> {
 }
 
 /// Reads the member at which the archive stands; its content follows.
-fn member<'r, 'a>(
+pub(super) fn member<'r, 'a>(
     raw: &'r mut Raw<'a>,
     number: usize,
 ) -> Result<(Member, Archive<&'r mut Raw<'a>>), Error> {
@@ -339,7 +339,7 @@ fn write_content(content: &[u8], out: &mut Encoder<'_>) -> io::Result<()> {
     out.write_all(zero_blocks(content.len() as u64))
 }
 
-fn number_of(layer: usize) -> u32 {
+pub(super) fn number_of(layer: usize) -> u32 {
     u32::try_from(layer).expect("an image has fewer than 2^32 layers")
 }
 

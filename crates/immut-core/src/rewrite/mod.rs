@@ -5,6 +5,7 @@
 //! the old blob and what changes, in one stream each, and indexed meanwhile.
 
 mod config;
+mod contents;
 mod encode;
 mod fates;
 mod layer;
@@ -14,6 +15,7 @@ mod spool;
 
 use std::io;
 
+pub(crate) use contents::add_digests;
 use fates::Fates;
 use serde_json::Value;
 

@@ -7,8 +7,7 @@ use globset::GlobSet;
 use super::catalog::{self, Executables};
 use super::{Catalog, Rule, places, subject_of};
 use crate::finding::{Evidence, Finding, Remedy, Subject as FindingSubject};
-use crate::inventory::{Content, EntryId, Inventory, Kind, Subject};
-use crate::name::Digest;
+use crate::inventory::{Content, EntryId, Fingerprint, Inventory, Kind, Subject};
 use crate::path::RootPath;
 
 /// Files with fewer bytes are not told apart by their bytes: `exit 0` is nobody's program.
@@ -160,7 +159,7 @@ pub(super) struct Hits {
     /// The names of entries that were hit, with one of them.
     names: HashMap<RootPath, EntryId>,
     /// Digests of files that were hit.
-    digests: HashMap<Digest, RootPath>,
+    contents: HashMap<Fingerprint, RootPath>,
 }
 
 impl Hits {
@@ -178,8 +177,8 @@ impl Hits {
             let Some(inode) = entry.inode else { continue };
             inodes.entry(inode).or_insert_with(|| entry.path.clone());
             let facts = inventory.inode(inode);
-            if let Some(digest) = facts.digest.filter(|_| facts.size >= SMALLEST_IDENTITY) {
-                self.digests.entry(digest).or_insert_with(|| entry.path.clone());
+            if let Some(content) = facts.fingerprint.filter(|_| facts.size >= SMALLEST_IDENTITY) {
+                self.contents.entry(content).or_insert_with(|| entry.path.clone());
             }
         }
         for (id, entry) in inventory.entries() {
@@ -187,7 +186,7 @@ impl Hits {
             if let Some(first) = inodes.get(&inode) {
                 self.add(inventory, id, vec![Evidence::SameFile(first.clone())]);
             } else if let Some(first) =
-                inventory.inode(inode).digest.and_then(|digest| self.digests.get(&digest)).cloned()
+                inventory.inode(inode).fingerprint.and_then(|one| self.contents.get(&one)).cloned()
             {
                 self.add(inventory, id, vec![Evidence::SameBytes(first)]);
             }

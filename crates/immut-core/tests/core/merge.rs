@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use immut_core::Options;
-use immut_core::inventory::{Inventory, Kind};
-use immut_core::name::Digest;
+use immut_core::inventory::{Fingerprint, Inventory, Kind};
 use immut_testkit::generate::{Census, Stack, plain_layers, stacks};
 use immut_testkit::model::{Item, View, walk};
 use immut_testkit::peers;
@@ -89,7 +88,7 @@ fn seen(inventory: &Inventory) -> BTreeMap<String, Facts> {
         let name = names[path];
         let inode = inventory.inode(name.inode);
         let what = match &inode.kind {
-            Kind::File => format!("file {}", inode.digest.expect("a digest")),
+            Kind::File => format!("file {:?}", inode.fingerprint.expect("a fingerprint")),
             Kind::Directory => "directory".to_owned(),
             Kind::Symlink(target) => format!("link to {}", String::from_utf8_lossy(target)),
             other => format!("{other:?}"),
@@ -108,7 +107,7 @@ fn seen(inventory: &Inventory) -> BTreeMap<String, Facts> {
 fn expected(view: &View) -> BTreeMap<String, Facts> {
     let facts = |seen: &immut_testkit::model::Seen| {
         let what = match &seen.item {
-            Item::File(content) => format!("file {}", Digest::of(content)),
+            Item::File(content) => format!("file {:?}", Fingerprint::of(content)),
             Item::Directory => "directory".to_owned(),
             Item::Symlink(target) => format!("link to {target}"),
             _ => "Special".to_owned(),

@@ -152,7 +152,7 @@ fn sizes_are_those_of_the_file_with_its_holes() {
         let planned = Scene::of(&Recipe::new().layer(|l| l.raw(entry))).plan(&Options::default());
         let inode = planned.inventory.lookup(&path("/sparse")).expect("it is there");
         assert_eq!((&inode.kind, inode.size), (&Kind::File, 200 * 8192 + 3), "{form:?}");
-        assert_eq!(inode.digest, None, "its bytes are not compared with others");
+        assert_eq!(inode.fingerprint, None, "its bytes are not compared with others");
     }
 }
 
