@@ -183,6 +183,24 @@ fn huge_and_tiny_blocks_are_decoded() {
     assert!(spans.list().len() <= 2 && spans.list()[0].raw.start == 0);
 }
 
+/// Whoever reads clears a buffer for each read: blocks and frames of a byte must not cost one each.
+#[test]
+fn reads_are_full_however_small_blocks_and_frames_are() {
+    let tar = content(100_000);
+    let blocks = Encoder::Gzip(Header::default(), Body::Symbols(1));
+    let members = Encoder::Members { level: 6, piece: 1, footer: false };
+    let frames = Encoder::Zstd { piece: 1, checksum: false, skippable: false };
+    for encoder in [blocks, members, frames] {
+        let blob = encoder.encode(&tar).expect("no program is needed");
+        let raw = BufReader::new(&blob[..]);
+        let mut decoder = Decoder::new(compression_of(&encoder), raw, 25).expect("a decoder");
+        let mut buffer = vec![0; 64 << 10];
+        assert_eq!(decoder.read(&mut buffer).expect("read"), buffer.len(), "{encoder:?}");
+        assert_eq!(decoder.read(&mut buffer).expect("read"), tar.len() - buffer.len());
+        assert_eq!(decoder.read(&mut buffer).expect("read"), 0);
+    }
+}
+
 /// A frame that claims to hold 4 GiB to be skipped, and a window that is larger than is accepted.
 #[test]
 fn zstd_frames_made_to_harm_are_refused() {
