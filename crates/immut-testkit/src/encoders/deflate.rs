@@ -101,7 +101,9 @@ impl<'a> Stream<'a> {
         self.bits.put(u32::from(last) | kind << 1, 3);
         if shape == Shape::Dynamic {
             // 286 literals and lengths, 30 distances, 12 lengths of code lengths.
-            self.bits.put(29 | 29 << 5 | 8 << 10, 14);
+            self.bits.put(29, 5);
+            self.bits.put(29, 5);
+            self.bits.put(8, 4);
             for number in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4] {
                 self.bits.put(if [4, 5, 8, 9].contains(&number) { 2 } else { 0 }, 3);
             }
@@ -184,11 +186,6 @@ fn distance_code(distance: usize) -> (u32, u32, u32) {
     }
     let bits = over.ilog2() - 1;
     (2 * bits + (over >> bits), over & ((1 << bits) - 1), bits)
-}
-
-/// An empty block with fixed codes that is the last one.
-pub fn last_empty() -> [u8; 2] {
-    [3, 0]
 }
 
 #[derive(Debug, Default)]

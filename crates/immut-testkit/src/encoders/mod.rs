@@ -1,17 +1,21 @@
 //! Compressed blobs as other programs make them: zlib's levels and strategies, pigz, Go, libdeflate,
 //! eStargz, zstd with one frame or many; and deflate streams of any blocks, which no program would
 //! write.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "bits and sizes are cut as the formats have it"
+)]
 
 mod deflate;
 mod programs;
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-pub use deflate::{Block, Shape, Stream, last_empty};
+pub use deflate::{Block, Shape, Stream};
 pub use programs::{Program, accepted};
 
 use crate::recipe::Encoding;
@@ -115,7 +119,7 @@ impl Body {
             Self::Level(level) => zlib(*level, &[(tar, FlushCompress::Finish)]),
             Self::Flushed(level, lengths) => zlib(*level, &pieces(tar, lengths)),
             Self::Libdeflate(level) => {
-                let level = libdeflater::CompressionLvl::new(*level as i32).unwrap();
+                let level = libdeflater::CompressionLvl::new(level.cast_signed()).unwrap();
                 let mut compressor = libdeflater::Compressor::new(level);
                 let mut out = vec![0; compressor.deflate_compress_bound(tar.len())];
                 let size = compressor.deflate_compress(tar, &mut out).unwrap();
@@ -176,6 +180,32 @@ impl Header {
 pub fn gzip(header: &Header, stream: &[u8], content: &[u8]) -> Vec<u8> {
     let size = (content.len() as u32).to_le_bytes();
     [&header.to_bytes()[..], stream, &sum_of(content).to_le_bytes(), &size].concat()
+}
+
+/// The gzip file that has the same deflate stream, with the sum and size of what is in it, so that
+/// damage is not noticed by them; and what is in it. None if that is no deflate stream, or of more
+/// than `most` bytes.
+pub fn repaired(blob: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    let stream = blob.get(10..)?;
+    let mut inflate = flate2::Decompress::new(false);
+    let mut content = Vec::with_capacity(most);
+    let all = flate2::FlushDecompress::Finish;
+    let status = inflate.decompress_vec(stream, &mut content, all).ok()?;
+    let read = inflate.total_in() as usize;
+    let whole = status == Status::StreamEnd;
+    whole.then(|| (gzip(&Header::default(), &stream[..read], &content), content))
+}
+
+/// What flate2 or zstd read in a blob; none if they refuse it, or it holds more than `most` bytes.
+pub fn decoded(blob: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    let reader: Box<dyn Read> = if blob.starts_with(b"\x28\xb5\x2f\xfd") {
+        Box::new(zstd::Decoder::new(blob).ok()?)
+    } else {
+        Box::new(flate2::read::MultiGzDecoder::new(blob))
+    };
+    reader.take(most as u64 + 1).read_to_end(&mut content).ok()?;
+    (content.len() <= most).then_some(content)
 }
 
 fn sum_of(bytes: &[u8]) -> u32 {

@@ -25,7 +25,7 @@ impl Program {
         Self::Pigz(&["-p4", "-b128"]),
         Self::Pigz(&["-p4", "-b128", "-i"]),
         Self::Pigz(&["-p2", "-b32", "-1"]),
-        Self::Pigz(&["-11", "-b64"]),
+        Self::Pigz(&["-11", "-I1", "-b64"]),
         Self::Pigz(&["-p1", "-H"]),
         Self::Gzip(&["-9"]),
         Self::Gzip(&["--rsyncable"]),
@@ -41,7 +41,7 @@ impl Program {
             \x20   getattr(zlib, sys.argv[3]))\n\
             data = sys.stdin.buffer.read()\n\
             sys.stdout.buffer.write(made.compress(data) + made.flush())";
-        match self {
+        Some(match self {
             Self::Pigz(flags) => piped(Command::new(peers::require("pigz")?).args(flags), content),
             Self::Gzip(flags) => piped(Command::new(peers::require("gzip")?).args(flags), content),
             Self::Python(level, memory, strategy) => {
@@ -49,12 +49,12 @@ impl Program {
                 python.args(["-c", SCRIPT, &level.to_string(), &memory.to_string(), strategy]);
                 piped(&mut python, content)
             }
-        }
+        })
     }
 }
 
 /// What a program makes of its input.
-fn piped(command: &mut Command, input: &[u8]) -> Option<Vec<u8>> {
+fn piped(command: &mut Command, input: &[u8]) -> Vec<u8> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
@@ -62,7 +62,7 @@ fn piped(command: &mut Command, input: &[u8]) -> Option<Vec<u8>> {
         child.wait_with_output().unwrap()
     });
     assert!(output.status.success(), "{command:?}");
-    Some(output.stdout)
+    output.stdout
 }
 
 /// Panics unless gzip, pigz, Python and libdeflate read all of those gzip files, and find that
@@ -96,6 +96,6 @@ fn run(folder: &Path, program: &OsStr, arguments: &[&str], names: &[String]) -> 
     let mut command = Command::new(program);
     let output = command.current_dir(folder).args(arguments).args(names).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.is_empty(), "{program:?}: {told}");
+    assert!(output.status.success() && told.is_empty(), "{}: {told}", program.display());
     output.stdout
 }

@@ -1,7 +1,5 @@
 //! The encoders against flate2 and zstd.
 
-use std::io::Read as _;
-
 use super::*;
 
 fn decode(encoder: &Encoder, blob: &[u8]) -> Vec<u8> {
