@@ -1,4 +1,5 @@
 //! The decoders against encoders that others wrote, and against blobs made to harm.
+#![expect(clippy::cast_possible_truncation, reason = "what tests make fits in memory")]
 
 use std::io::{BufReader, Write as _};
 

@@ -1,4 +1,5 @@
 //! The splice against encoders and decoders that others wrote.
+#![expect(clippy::cast_possible_truncation, reason = "what tests make fits in memory")]
 
 use std::cell::RefCell;
 use std::io::BufReader;
