@@ -142,20 +142,17 @@ impl<R: BufRead> Decoder<R> {
 
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
+        // To the end of the buffer, however many blocks that takes: they may have a byte each.
+        let mut filled = 0;
+        while filled < buffer.len() {
             match self.state {
                 State::Header => self.state = self.header()?,
                 State::Body { ended: true } => self.state = self.trailer()?,
-                State::Body { ended: false } => match self.body(buffer)? {
-                    0 => {}
-                    count => return Ok(count),
-                },
-                State::End => return Ok(0),
+                State::Body { ended: false } => filled += self.body(&mut buffer[filled..])?,
+                State::End => break,
             }
         }
+        Ok(filled)
     }
 }
 

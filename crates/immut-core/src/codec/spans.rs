@@ -43,6 +43,8 @@ impl Spans {
     const LEAST: u64 = 32 << 10;
     /// The table's limit, 4 MiB: from there on neighbours become one.
     const MOST: usize = 128 << 10;
+    /// From there on it does not help to join more.
+    const COARSEST: u64 = 1 << 40;
 
     /// A blob that cannot be cut.
     pub(crate) fn none() -> Self {
@@ -75,16 +77,18 @@ impl Spans {
     }
 
     fn coarsen(&mut self) {
-        self.least *= 2;
-        let least = self.least;
-        self.list.dedup_by(|next, last| {
-            let joined = last.bits.end == next.bits.start && is_small(last, least);
-            if joined {
-                last.bits.end = next.bits.end;
-                last.raw.end = next.raw.end;
-            }
-            joined
-        });
+        while self.list.len() > Self::MOST / 4 * 3 && self.least < Self::COARSEST {
+            self.least *= 2;
+            let least = self.least;
+            self.list.dedup_by(|next, last| {
+                let joined = last.bits.end == next.bits.start && is_small(last, least);
+                if joined {
+                    last.bits.end = next.bits.end;
+                    last.raw.end = next.raw.end;
+                }
+                joined
+            });
+        }
         // Pieces that do not touch cannot be joined: so many of them are not worth keeping.
         if self.list.len() > Self::MOST / 4 * 3 {
             self.list.truncate(Self::MOST / 2);
@@ -97,8 +101,10 @@ impl Spans {
     }
 }
 
+/// One that decodes to nothing is small, however many bits it has.
 fn is_small(span: &Span, least: u64) -> bool {
-    span.raw.end - span.raw.start < least && span.bits.end - span.bits.start < 8 * least
+    let (bytes, bits) = (span.raw.end - span.raw.start, span.bits.end - span.bits.start);
+    bytes == 0 || (bytes < least && bits / 8 < least)
 }
 
 #[cfg(test)]
@@ -130,6 +136,11 @@ mod tests {
         assert!(table.list().len() <= Spans::MOST);
         let whole = table.list().windows(2).all(|two| two[0].raw.end == two[1].raw.start);
         assert!(whole && table.list()[0].raw.start == 0);
+        let large = spans(&vec![(4_000_000, 400_000); Spans::MOST + 9]);
+        assert_eq!(
+            large.list().last().map(|last| last.raw.end),
+            Some(400_000 * (Spans::MOST as u64 + 9))
+        );
         let mut apart = Spans::none();
         for number in 0..3 * Spans::MOST as u64 {
             apart.push(Span { bits: number * 100..number * 100 + 90, raw: number..number + 1 });

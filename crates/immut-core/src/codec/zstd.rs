@@ -44,30 +44,28 @@ impl<R: BufRead> Decoder<R> {
 
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
+        // To the end of the buffer, however many frames that takes: they may have a byte each.
+        let mut filled = 0;
+        while filled < buffer.len() {
             let input = self.raw.fill_buf()?;
             let ended = input.is_empty();
             if ended && !self.inside {
-                return Ok(0);
+                break;
             }
-            let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(&mut *buffer));
+            let mut from = InBuffer::around(input);
+            let mut to = OutBuffer::around(&mut buffer[filled..]);
             let hint = self.frames.run(&mut from, &mut to)?;
             let (read, written) = (from.pos(), to.pos());
             self.raw.consume(read);
             self.at = (self.at.0 + read as u64, self.at.1 + written as u64);
+            filled += written;
             self.inside = true;
             if hint == 0 {
                 self.frame_ended()?;
-            }
-            if written > 0 {
-                return Ok(written);
-            }
-            if ended && hint > 0 {
+            } else if ended && written == 0 {
                 return Err(cut("the zstd stream ends too early"));
             }
         }
+        Ok(filled)
     }
 }

@@ -204,7 +204,7 @@ impl Filter<'_, '_, '_> {
             kept = self.entry(id, entry.start, next)?;
         }
         self.keep(kept, layer.end.min(layer.size))?;
-        let end = self.end(layer);
+        let end = self.end(layer, kept);
         end.map_err(io_error(self.number))?;
         self.raw.finish().map_err(io_error(self.number))
     }
@@ -217,10 +217,10 @@ impl Filter<'_, '_, '_> {
         Ok(())
     }
 
-    /// What comes after the entries.
-    fn end(&mut self, layer: &Layer) -> io::Result<()> {
-        // An archive may end without the padding of its last entry.
-        let missing = layer.end.saturating_sub(layer.size) as usize;
+    /// What comes after the entries, which were kept from an offset on.
+    fn end(&mut self, layer: &Layer, kept: u64) -> io::Result<()> {
+        // An archive may end without the padding of its last entry, which matters if that is kept.
+        let missing = layer.end.saturating_sub(layer.size.max(kept)) as usize;
         self.out.write_all(&END[..missing])?;
         for added in self.scene.fates.added.iter().filter(|one| one.layer == Some(self.number)) {
             self.scene.write_added(added, self.out)?;

@@ -21,4 +21,5 @@ mod progress;
 mod roots;
 mod rules;
 mod speed;
+mod splice;
 mod start;

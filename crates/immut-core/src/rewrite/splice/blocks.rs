@@ -116,7 +116,7 @@ impl<W: Write> Joints<W> {
         for _ in 0..fixed {
             self.out.put(0b010, 10)?;
         }
-        debug_assert_eq!(self.out.phase(), phase);
+        debug_assert_eq!(self.out.phase(), phase, "filled up to that bit");
         Ok(())
     }
 

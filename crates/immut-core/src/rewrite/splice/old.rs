@@ -11,20 +11,25 @@ pub(in crate::rewrite) struct Old {
     blob: Outlet,
     /// Bytes that are behind.
     at: u64,
+    /// The last of them: a range may begin in the byte in which the one before it ended.
+    last: u8,
 }
 
 impl Old {
     pub(in crate::rewrite) fn new(blob: Outlet) -> Self {
-        Self { blob, at: 0 }
+        Self { blob, at: 0, last: 0 }
     }
 
-    /// Hands out a range of bytes in pieces. Ranges come in order.
+    /// Hands out a range of bytes in pieces. Ranges come in order; they may share a byte.
     pub(super) fn take(
         &mut self,
         range: Range<u64>,
         mut each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        debug_assert!(range.start >= self.at, "ranges come in order");
+        assert!(range.start + 1 >= self.at, "ranges come in order");
+        if range.start < self.at {
+            each(&[self.last])?;
+        }
         self.pass(range.start, |_| Ok(()))?;
         self.pass(range.end, &mut each)
     }
@@ -38,6 +43,7 @@ impl Old {
             let most = usize::try_from(end - self.at).unwrap_or(usize::MAX);
             let count = piece.len().min(most);
             each(&piece[..count])?;
+            self.last = piece[count - 1];
             self.blob.consume(count);
             self.at += count as u64;
         }
