@@ -227,8 +227,11 @@ fn header<R: BufRead>(raw: &mut Input<R>) -> io::Result<Vec<u8>> {
         raw.take(&mut header, extra.into())?;
     }
     for text in [FNAME, FCOMMENT] {
+        if flags & text == 0 {
+            continue;
+        }
         let start = header.len();
-        while flags & text != 0 {
+        loop {
             raw.take(&mut header, 1)?;
             if header.ends_with(&[0]) {
                 break;

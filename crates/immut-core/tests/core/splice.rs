@@ -124,7 +124,7 @@ fn make(wishes: &[Wish], layer: usize, end: End) -> Made {
         }
     }
     let last = wishes.last().expect("an entry");
-    let unpadded = end == End::Unpadded && last.kind > 6 && last.size % 512 != 0;
+    let unpadded = end == End::Unpadded && last.kind > 6 && !last.size.is_multiple_of(512);
     let rest = match end {
         End::Proper => vec![0; 1024],
         End::Blocked => vec![0; 1024 + made.tar.len().next_multiple_of(10_240) - made.tar.len()],
@@ -375,13 +375,10 @@ fn damaged_blobs_are_refused_or_spliced_rightly() {
             }
         }
         let shown = repaired(&blob, 8 << 20).filter(|_| number % 2 == 0);
-        let (blob, found) = match shown {
-            Some(fixed) => fixed,
-            None => {
-                let found = try_decode(&blob).unwrap_or_else(|| tar.clone());
-                (blob, found)
-            }
-        };
+        let (blob, found) = shown.unwrap_or_else(|| {
+            let found = try_decode(&blob).unwrap_or_else(|| tar.clone());
+            (blob, found)
+        });
         let recipe = base().blob_layer(encoder.encoding(), found, blob);
         let of = |recompress| {
             let options = Options { recompress, ..options(&gone) };
