@@ -72,7 +72,8 @@ pub(crate) struct Member {
 
 impl Member {
     pub(super) fn new(head: Head) -> Result<Self, Error> {
-        let refuse = refusal(&header::name(&head.header));
+        let name = header::name(&head.header);
+        let refuse = refusal(&name);
         let pax = head.pax().map_err(&refuse)?;
         let name = head.name(&pax).map_err(&refuse)?;
         let refuse = refusal(&name);
@@ -181,9 +182,8 @@ impl Head {
 }
 
 /// A refusal of the entry with that name, once its reason is known.
-fn refusal(name: &[u8]) -> impl Fn(&str) -> Error + use<> {
-    let name = lossy(name);
-    move |reason| Error::Entry { name: name.clone(), reason: reason.into() }
+fn refusal(name: &[u8]) -> impl Fn(&str) -> Error {
+    move |reason| Error::Entry { name: lossy(name), reason: reason.to_owned() }
 }
 
 /// A PAX global header as a member without a place; records that would rename or resize all that

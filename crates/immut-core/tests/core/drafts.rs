@@ -72,8 +72,13 @@ fn a_stage_is_swept_when_nobody_else_writes_there() {
     let second = Layout::create(&stage).expect("a stage");
     assert!(partial.exists(), "it may be the first one's");
     drop((first, second));
-    drop(Layout::create(&stage).expect("a stage"));
-    assert!(!partial.exists());
+    // A program that another test starts holds copies of all locks for a moment.
+    let mut swept = std::iter::repeat_with(|| {
+        drop(Layout::create(&stage).expect("a stage"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        !partial.exists()
+    });
+    assert!(swept.by_ref().take(200).any(|swept| swept));
 }
 
 #[test]
