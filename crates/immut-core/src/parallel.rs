@@ -214,7 +214,7 @@ fn gone() -> io::Error {
 
 /// Whether that is all that went wrong: then the reason is at the other end.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Gone>())
+    matches!(error.get_ref(), Some(inner) if inner.is::<Gone>())
 }
 
 #[cfg(test)]

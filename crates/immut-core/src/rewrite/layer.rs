@@ -220,7 +220,8 @@ impl Filter<'_, '_, '_> {
     /// What comes after the entries, which were kept from an offset on.
     fn end(&mut self, layer: &Layer, kept: u64) -> io::Result<()> {
         // An archive may end without the padding of its last entry, which matters if that is kept.
-        let missing = layer.end.saturating_sub(layer.size.max(kept)) as usize;
+        let missing = layer.end.saturating_sub(layer.size.max(kept));
+        let missing = usize::try_from(missing).map_err(io::Error::other)?;
         self.out.write_all(&END[..missing])?;
         for added in self.scene.fates.added.iter().filter(|one| one.layer == Some(self.number)) {
             self.scene.write_added(added, self.out)?;

@@ -24,16 +24,13 @@ impl<'a> Raw<'a> {
         blob: &Descriptor,
         layer: &'a Layer,
     ) -> Result<Self, store::Error> {
-        let from = match &layer.unpacked {
-            Some(unpacked) => From::Aside(unpacked.read_from(0)),
-            None => {
-                let raw = BufReader::with_capacity(1 << 16, stage.open(blob)?);
-                let decoder = Decoder::new(layer.compression, raw, Limits::ZSTD_WINDOW_LOG);
-                let failed = |source| store::Error::Read { what: blob.digest.to_string(), source };
-                From::Blob(Box::new(decoder.map_err(failed)?))
-            }
-        };
-        Ok(Self { from, at: 0 })
+        if let Some(unpacked) = &layer.unpacked {
+            return Ok(Self { from: From::Aside(unpacked.read_from(0)), at: 0 });
+        }
+        let raw = BufReader::with_capacity(1 << 16, stage.open(blob)?);
+        let decoder = Decoder::new(layer.compression, raw, Limits::ZSTD_WINDOW_LOG);
+        let failed = |source| store::Error::Read { what: blob.digest.to_string(), source };
+        Ok(Self { from: From::Blob(Box::new(decoder.map_err(failed)?)), at: 0 })
     }
 
     /// Bytes of the archive before what is read next.

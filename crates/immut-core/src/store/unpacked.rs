@@ -1,4 +1,5 @@
 //! [`Unpacked`]: a layer's archive put aside in the stage, so that it is decoded only once.
+#![expect(clippy::cast_possible_truncation, reason = "offsets in a chunk, and numbers of chunks")]
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,4 +1,5 @@
 //! Bits in deflate's order: the lowest of each byte comes first (RFC 1951, section 3.1.1).
+#![expect(clippy::cast_possible_truncation, reason = "bits are taken off byte by byte")]
 
 use std::io::{self, Write};
 

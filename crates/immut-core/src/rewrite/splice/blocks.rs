@@ -3,6 +3,7 @@
 //! A copy begins at the same bit of a byte as it did in the old blob, so that it is a copy of bytes,
 //! and stored blocks in it keep their padding. Empty blocks fill the bits up to there. They, and the
 //! empty stored block that ends a seam or a copy at a byte's border, are some 20 bytes for a change.
+#![expect(clippy::cast_possible_truncation, reason = "offsets in one piece, and sums modulo 2^32")]
 
 use std::io::{self, Write};
 use std::ops::Range;

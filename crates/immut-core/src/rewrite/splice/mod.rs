@@ -151,7 +151,7 @@ impl<'a, W: Write> Splice<'a, W> {
     }
 
     fn encode_kept(&mut self, end: u64, raw: &mut impl Read) -> io::Result<()> {
-        self.pass(end, raw, |splice, bytes| splice.encode(bytes))
+        self.pass(end, raw, Self::encode)
     }
 
     fn copy(&mut self, run: &Span, raw: &mut impl Read) -> io::Result<()> {
@@ -256,7 +256,8 @@ impl<W: Write> Write for Splice<'_, W> {
 struct Window(Vec<u8>);
 
 impl Window {
-    const SIZE: usize = WINDOW as usize;
+    /// [`WINDOW`].
+    const SIZE: usize = 32 << 10;
 
     fn pass(&mut self, bytes: &[u8]) {
         let last = &bytes[bytes.len().saturating_sub(Self::SIZE)..];
