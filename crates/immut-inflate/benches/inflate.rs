@@ -38,7 +38,7 @@ fn immut_inflate(bencher: Bencher<'_, '_>, (content, level): (Content, i32)) {
         inflate.reset();
         let (mut at, mut size) = (0, 0);
         loop {
-            let (consumed, step) = inflate.step(&stream[at..]).expect("valid");
+            let (consumed, step) = inflate.step(&stream[at..], usize::MAX).expect("valid");
             at += consumed;
             match step {
                 Step::Bytes(bytes) => size += black_box(bytes).len(),

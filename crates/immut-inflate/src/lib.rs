@@ -11,7 +11,7 @@
 //! let (mut at, mut output) = (0, Vec::new());
 //! let mut inflate = Inflate::new();
 //! loop {
-//!     let (consumed, step) = inflate.step(&input[at..])?;
+//!     let (consumed, step) = inflate.step(&input[at..], 4096)?;
 //!     at += consumed;
 //!     match step {
 //!         Step::Bytes(bytes) => output.extend_from_slice(bytes),
@@ -122,13 +122,13 @@ impl Inflate {
     }
 
     /// Goes on with `input`, which is all or part of what was not consumed yet. Returns how many
-    /// bytes of it were consumed, and what came of it.
+    /// bytes of it were consumed, and what came of it: no more than `most` bytes, which is not 0.
     ///
     /// # Errors
     ///
     /// When the stream is invalid, after all that could be decoded before was handed out. All
     /// further steps fail likewise.
-    pub fn step(&mut self, input: &[u8]) -> Result<(usize, Step<'_>), Broken> {
+    pub fn step(&mut self, input: &[u8], most: usize) -> Result<(usize, Step<'_>), Broken> {
         let mut at = 0;
         let starved = self.run(input, &mut at).unwrap_or_else(|broken| {
             self.state = State::Broken(broken);
@@ -142,7 +142,8 @@ impl Inflate {
         self.consumed += at as u64;
         if self.ready < self.out {
             let bytes = &self.buffer[self.ready..self.out];
-            self.ready = self.out;
+            let bytes = &bytes[..bytes.len().min(most)];
+            self.ready += bytes.len();
             return Ok((at, Step::Bytes(bytes)));
         }
         let step = match self.state {
