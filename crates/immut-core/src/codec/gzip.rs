@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, Read};
 
 use crc32fast::Hasher;
+use immut_inflate::{Inflate, Step};
 
-use super::inflate::{At, Decoded, Inflate};
 use super::spans::{Scheme, Span, Spans};
 use super::{broken, cut};
 
@@ -19,8 +19,9 @@ pub(super) struct Decoder<R> {
     /// Sum of the current member's content, and where that begins in the archive.
     sum: Hasher,
     start: u64,
-    /// Where the current member's first byte is in the blob.
+    /// Where the current member's header and its deflate stream begin in the blob.
     member: u64,
+    body: u64,
     blocks: Blocks,
     members: Spans,
     /// How many have ended.
@@ -58,6 +59,7 @@ impl<R: BufRead> Decoder<R> {
             sum: Hasher::new(),
             start: 0,
             member: 0,
+            body: 0,
             blocks,
             members: Spans::none(),
             count: 0,
@@ -82,10 +84,11 @@ impl<R: BufRead> Decoder<R> {
         }
         self.member = self.raw.at;
         let header = header(&mut self.raw)?;
+        self.body = self.raw.at;
         self.inflate.reset();
         (self.sum, self.start) = (Hasher::new(), self.size);
         if self.count == 0 {
-            (self.blocks.header, self.blocks.start) = (header, (8 * self.raw.at, self.size));
+            (self.blocks.header, self.blocks.start) = (header, (8 * self.body, self.size));
         }
         Ok(State::Body { ended: false })
     }
@@ -93,26 +96,26 @@ impl<R: BufRead> Decoder<R> {
     /// Decodes a piece of the body; 0 where a block ends, or where more is to come.
     fn body(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let input = self.raw.inner.fill_buf()?;
-        if input.is_empty() {
-            return Err(cut("the gzip stream ends too early"));
-        }
-        let Decoded { mut read, written, at } = self.inflate.decode(input, buffer)?;
-        self.sum.update(&buffer[..written]);
-        self.size += written as u64;
-        match at {
-            At::Inside if read == 0 && written == 0 => return Err(broken("stuck in a block")),
-            At::Inside => {}
-            At::Boundary { unused, last } => {
-                let bit = 8 * (self.raw.at + read as u64) - unused;
+        let (read, step) = self
+            .inflate
+            .step(input, buffer.len())
+            .map_err(|broken| super::broken(format!("corrupt deflate stream: {broken}")))?;
+        let mut written = 0;
+        match step {
+            Step::Bytes(bytes) => {
+                written = bytes.len();
+                buffer[..written].copy_from_slice(bytes);
+                self.sum.update(bytes);
+                self.size += written as u64;
+            }
+            Step::Block { bit, last } => {
                 if self.count == 0 {
-                    self.blocks.ended(bit, self.size);
+                    self.blocks.ended(8 * self.body + bit, self.size);
                 }
                 self.state = State::Body { ended: last };
-                if last {
-                    // What the decoder took of the trailer goes back.
-                    read = read.saturating_sub((unused / 8) as usize);
-                }
             }
+            Step::Starved if input.is_empty() => return Err(cut("the gzip stream ends too early")),
+            Step::Starved => {}
         }
         self.raw.consume(read);
         Ok(written)
@@ -160,10 +163,6 @@ impl Blocks {
     /// A block has ended at a bit of the blob and a byte of the archive.
     fn ended(&mut self, bit: u64, byte: u64) {
         let (from, start) = self.start;
-        // A boundary is told again when the decoder is asked before it goes on.
-        if bit == from {
-            return;
-        }
         self.spans.push(Span { bits: from..bit, raw: start..byte });
         (self.last, self.start) = (from, (bit, byte));
     }

@@ -4,7 +4,6 @@
 //! into another one as they are. `rewrite` puts new blobs together from them.
 
 mod gzip;
-mod inflate;
 mod spans;
 mod zstd;
 

@@ -136,16 +136,3 @@ fn uses(text: &str) -> Vec<String> {
     }
     rooms
 }
-
-#[test]
-fn unsafe_code_stands_in_one_file() {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut found = BTreeMap::new();
-    collect(&crates, &crates, &mut found);
-    let word = |line: &str| {
-        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.any(|word| ["unsafe", "unsafe_code"].contains(&word)) && !line.contains('"')
-    };
-    let with = found.iter().filter(|(_, text)| code(text).any(word)).map(|(file, _)| file.as_str());
-    assert_eq!(with.collect::<Vec<_>>(), ["immut-core/src/codec/inflate.rs"]);
-}
