@@ -1,20 +1,15 @@
 """What immut's receipt says about a platform, as far as the page tells it."""
 
-# The receipt's names, in each rewritten layer, for bytes of the unpacked layer that were taken over as
-# they were compressed, and for bytes that were compressed again. A receipt without them gives no share.
-COPIED = "copied"
-ENCODED = "encoded"
-
 
 def summary(platform):
     """Numbers of removed entries and of layers by outcome, and the bytes copied and encoded or None."""
     rewritten = [layer for layer in platform["layers"] if layer["outcome"] == "rewritten"]
-    known = [layer for layer in rewritten if COPIED in layer and ENCODED in layer]
+    known = [layer["encoding"] for layer in rewritten if "encoding" in layer]
     return {
         "removed": len(platform["removed"]),
         "outcomes": [layer["outcome"] for layer in platform["layers"]],
-        "copied": sum(layer[COPIED] for layer in known) if known else None,
-        "encoded": sum(layer[ENCODED] for layer in known) if known else None,
+        "copied": sum(one["copied"] for one in known) if known else None,
+        "encoded": sum(one["encoded"] for one in known) if known else None,
     }
 
 

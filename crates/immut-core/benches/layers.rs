@@ -8,7 +8,6 @@ use divan::{Bencher, black_box};
 use immut_core::image::{Manifest, RawManifest, RuntimeConfig};
 use immut_core::inventory::{Inventory, Limits, Reading, Subject};
 use immut_core::progress::Silent;
-use immut_core::rewrite::Target;
 use immut_core::rules::{Catalog, examine};
 use immut_core::store::{Layout, Source};
 use immut_core::{Options, harden};
@@ -121,7 +120,7 @@ fn harden_a_large_layer_by_copying(bencher: Bencher<'_, '_>, encoding: Encoding)
 #[divan::bench(args = [Encoding::Gzip, Encoding::ZstdFrames(200)], sample_count = 10)]
 fn harden_a_large_layer_by_compressing(bencher: Bencher<'_, '_>, encoding: Encoding) {
     let scene = Scene::large_layer(encoding);
-    let options = Options { recompress: true, compression: Target::Keep, ..Options::default() };
+    let options = Options { recompress: true, ..Options::default() };
     let bencher = bencher.counter(BytesCount::new(scene.size()));
     bencher.bench_local(|| scene.harden(&options));
 }

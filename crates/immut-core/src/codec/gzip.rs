@@ -1,4 +1,5 @@
 //! gzip files (RFC 1952), member by member and block by block.
+#![expect(clippy::cast_possible_truncation, reason = "sums and sizes count modulo a power of two")]
 
 use std::io::{self, BufRead, Read};
 
