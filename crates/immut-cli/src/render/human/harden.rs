@@ -33,7 +33,8 @@ fn copied(layers: &[LayerOutcome]) -> Option<String> {
     });
     let (copied, all) = encodings
         .fold((0, 0), |(copied, all), one| (copied + one.copied, all + one.copied + one.encoded));
-    (all > 0).then(|| format!("{:.1} %", 100.0 * copied as f64 / all as f64))
+    let thousandths = copied.saturating_mul(1000).checked_div(all)?;
+    Some(format!("{}.{} %", thousandths / 10, thousandths % 10))
 }
 
 fn outcome_text(outcome: &Outcome) -> String {
