@@ -57,8 +57,8 @@ CAVEATS = """
 ## What the rows do not say
 
 - **The rows do not do the same.** immut reads every layer to find what to remove, proves from the image that the start
-  does not need it, takes setuid bits away, gives the new user an account, writes a receipt, and reads its result back
-  before it publishes it. The others do none of that; what it costs to find out what to remove is not in their figures.
+  does not need it, takes setuid bits away, gives the new user an account, writes a receipt, and audits its result before
+  it publishes it. The others do none of that; what it costs to find out what to remove is not in their figures.
 - **umoci does not remove anything.** `umoci repack` puts a layer with deletions on top. The layers below still hold
   @LEFT@.
 - **buildah and crane make one layer of all.** No layer is shared with other images any more, and a node that has the
