@@ -175,6 +175,25 @@ fn crane_and_skopeo_find_a_whole_image_with_a_numeric_user() {
     let manifest: Value = serde_json::from_str(&raw).expect("JSON");
     let base = &manifest["annotations"]["org.opencontainers.image.base.digest"];
     assert_eq!(base, digest(&redis.source));
+    let copy = FOLDER.folder.join("skopeo-copy");
+    let to = format!("oci:{}:copy", copy.display());
+    must(&skopeo, &["copy", "--src-tls-verify=false", &image, &to]);
+}
+
+/// Layers are put together from the blocks of the old ones.
+#[test]
+fn most_of_the_rewritten_layers_is_copied() {
+    let Some(redis) = redis() else { return };
+    let receipt = json_file(&redis.receipt);
+    let layers = receipt["platforms"][0]["layers"].as_array().expect("layers");
+    let rewritten: Vec<&Value> =
+        layers.iter().filter(|layer| layer["outcome"] == "rewritten").collect();
+    assert!(!rewritten.is_empty(), "{receipt}");
+    let sum = |what: &str| {
+        rewritten.iter().map(|one| one["encoding"][what].as_u64().expect("bytes")).sum::<u64>()
+    };
+    assert!(rewritten.iter().all(|one| one["encoding"]["method"] == "blocks"), "{rewritten:?}");
+    assert!(sum("copied") > 9 * sum("encoded"), "{rewritten:?}");
 }
 
 /// MUST SHOW: it starts read-only, without capabilities, as that user, and has no shell.
