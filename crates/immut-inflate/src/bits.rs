@@ -55,18 +55,16 @@ pub(crate) struct FastBits {
 impl FastBits {
     /// Reads what fits from `input[*at..]`, which has 8 bytes.
     #[inline(always)]
-    pub(crate) fn refill<const N: usize>(&mut self, input: &[u8; N], at: &mut usize) {
-        let next = u64::from_le_bytes(*input[*at..].first_chunk().expect("8 bytes are there"));
-        self.word |= next.wrapping_shl(self.held);
-        *at += 7 - (self.held as usize >> 3 & 7);
-        self.held |= 0b11_1000;
+    pub(crate) fn refill<const N: usize>(self, input: &[u8; N], at: usize) -> (Self, usize) {
+        let next = u64::from_le_bytes(*input[at..].first_chunk().expect("8 bytes are there"));
+        let word = self.word | next.wrapping_shl(self.held);
+        (Self { word, held: self.held | 0b11_1000 }, at + 7 - (self.held as usize >> 3 & 7))
     }
 
     /// Drops as many bits as the low 6 bits of a table's `entry` say.
     #[inline(always)]
-    pub(crate) fn drop(&mut self, entry: u32) {
-        self.word = self.word.wrapping_shr(entry);
-        self.held = self.held.wrapping_sub(entry);
+    pub(crate) fn drop(self, entry: u32) -> Self {
+        Self { word: self.word.wrapping_shr(entry), held: self.held.wrapping_sub(entry) }
     }
 }
 

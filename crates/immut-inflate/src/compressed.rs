@@ -16,17 +16,16 @@ impl Inflate {
     ///
     /// A round decodes three literals, or up to two and a match. `entry` is what its bits start
     /// with: it was looked up in the round before, so that the load is over when it is needed.
+    #[inline(never)]
     #[expect(clippy::too_many_lines, reason = "its state has to stay in registers")]
     fn fast(&mut self, input: &[u8], at: &mut usize) -> Result<(), Broken> {
         let (buffer, tables) = (&mut *self.buffer, &*self.tables);
-        let mut bits = FastBits::from(self.bits);
         let mut out = self.out;
         let mut result = Ok(());
 
         let mut rest = &input[*at..];
         let Some(window) = rest.first_chunk::<24>() else { return Ok(()) };
-        let mut offset = 0;
-        bits.refill(window, &mut offset);
+        let (mut bits, offset) = FastBits::from(self.bits).refill(window, 0);
         rest = &rest[offset..];
         let mut entry = tables.litlen(bits.word);
         while out <= LIMIT
@@ -34,7 +33,7 @@ impl Inflate {
         {
             let mut offset = 0;
             let mut before = bits.word;
-            bits.drop(entry);
+            bits = bits.drop(entry);
             // What can come next is looked up, and a literal written, before it is known which
             // of it is needed: after a mispredicted branch it is then at hand.
             let mut next = tables.litlen(bits.word);
@@ -44,7 +43,7 @@ impl Inflate {
                 out += 1;
                 entry = next;
                 before = bits.word;
-                bits.drop(entry);
+                bits = bits.drop(entry);
                 next = tables.litlen(bits.word);
                 far = tables.distance(bits.word);
                 buffer[out] = (entry >> 16) as u8;
@@ -52,37 +51,37 @@ impl Inflate {
                     out += 1;
                     entry = next;
                     before = bits.word;
-                    bits.drop(entry);
+                    bits = bits.drop(entry);
                     next = tables.litlen(bits.word);
                     far = tables.distance(bits.word);
                     buffer[out] = (entry >> 16) as u8;
                     if entry & LITERAL != 0 {
                         out += 1;
                         entry = next;
-                        bits.refill(window, &mut offset);
+                        (bits, offset) = bits.refill(window, offset);
                         rest = &rest[offset..];
                         continue;
                     }
                 }
                 // At least 14 bits were left, by 11 for a literal and 20 for a length; 8 of them
                 // sufficed for `far`.
-                bits.refill(window, &mut offset);
+                (bits, offset) = bits.refill(window, offset);
             }
             if entry & EXCEPTION != 0 {
                 if entry & SUBTABLE != 0 {
                     entry = tables.long_litlen(entry, bits.word);
                     before = bits.word;
-                    bits.drop(entry);
+                    bits = bits.drop(entry);
                     if entry & LITERAL != 0 {
                         buffer[out] = (entry >> 16) as u8;
                         out += 1;
                         entry = tables.litlen(bits.word);
-                        bits.refill(window, &mut offset);
+                        (bits, offset) = bits.refill(window, offset);
                         rest = &rest[offset..];
                         continue;
                     }
                     far = tables.distance(bits.word);
-                    bits.refill(window, &mut offset);
+                    (bits, offset) = bits.refill(window, offset);
                 }
                 if entry & EXCEPTION != 0 {
                     if entry & END != 0 {
@@ -99,7 +98,7 @@ impl Inflate {
             // distance, with up to 28, and 11 to look up what comes next.
             if far as u32 & EXCEPTION != 0 {
                 if far as u32 & SUBTABLE != 0 {
-                    bits.drop(far as u32);
+                    bits = bits.drop(far as u32);
                     far = tables.long_distance(far, bits.word);
                 }
                 if far as u32 & EXCEPTION != 0 {
@@ -108,14 +107,14 @@ impl Inflate {
                 }
             }
             before = bits.word;
-            bits.drop(far as u32);
+            bits = bits.drop(far as u32);
             let distance = table::distance(far, before);
             if distance > out {
                 result = Err(Broken::TooFarBack);
                 break;
             }
             entry = tables.litlen(bits.word);
-            bits.refill(window, &mut offset);
+            (bits, offset) = bits.refill(window, offset);
             rest = &rest[offset..];
             copy_match(buffer, out, distance, length);
             out += length;
@@ -211,8 +210,9 @@ fn copy_match(buffer: &mut [u8; SIZE], out: usize, distance: usize, length: usiz
     }
 }
 
+/// `get` leaves one check for each side where an index would leave two.
 #[inline(always)]
 fn copy_chunk(buffer: &mut [u8; SIZE], from: usize, to: usize) {
-    let chunk: [u8; 16] = *buffer[from..].first_chunk().expect("in bounds");
-    *buffer[to..].first_chunk_mut().expect("in bounds") = chunk;
+    let chunk: [u8; 16] = *buffer.get(from..).and_then(<[u8]>::first_chunk).expect("in bounds");
+    *buffer.get_mut(to..).and_then(<[u8]>::first_chunk_mut).expect("in bounds") = chunk;
 }

@@ -70,22 +70,30 @@ impl Header {
 
     /// Reads one code length, or one repetition.
     fn code_lengths(&mut self, bits: &mut Bits) -> Result<bool, Broken> {
-        let done = self.read - self.precodes;
         let entry = self.precode[bits.word as usize & (self.precode.len() - 1)];
         let (code, symbol) = (entry & 15, entry >> 16);
+        if symbol >= 16 {
+            return self.repetition(bits, code, symbol);
+        }
+        let known = bits.take(code).is_some();
+        if known {
+            self.lengths[self.read - self.precodes] = symbol as u8;
+            self.read += 1;
+        }
+        Ok(known)
+    }
+
+    fn repetition(&mut self, bits: &mut Bits, code: u32, symbol: u32) -> Result<bool, Broken> {
         let (extra, base) = match symbol {
-            0..16 => (0, 1),
             16 => (2, 3),
             17 => (3, 3),
             _ => (7, 11),
         };
         let Some(value) = bits.take(code + extra) else { return Ok(false) };
         let count = base + (value >> code) as usize;
-        let length = match symbol {
-            0..16 => symbol as u8,
-            16 => *self.lengths[..done].last().ok_or(Broken::Repeat)?,
-            _ => 0,
-        };
+        let done = self.read - self.precodes;
+        let before = self.lengths[..done].last();
+        let length = if symbol == 16 { *before.ok_or(Broken::Repeat)? } else { 0 };
         let places = self.lengths[..self.total].get_mut(done..done + count);
         places.ok_or(Broken::Repeat)?.fill(length);
         self.read += count;
