@@ -6,6 +6,7 @@ mod accounts;
 mod archives;
 mod carrier;
 mod common;
+mod compression;
 mod config;
 mod corners;
 mod drafts;

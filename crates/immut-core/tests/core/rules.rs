@@ -2,9 +2,11 @@
 
 use immut_core::Options;
 use immut_core::finding::{Finding, Remedy};
+use immut_core::image::Compression;
+use immut_core::plan::Recoding;
 use immut_core::rules::Catalog;
 use immut_testkit::contents::{self, Package};
-use immut_testkit::recipe::{LayerRecipe, Recipe};
+use immut_testkit::recipe::{Encoding, LayerRecipe, Recipe};
 
 use crate::common::{Scene, keeping, removed, rules_of, words};
 
@@ -38,6 +40,12 @@ fn fixture(rule: &str) -> Option<(Recipe, Options)> {
             let mut options = Options::default();
             options.choices.cmd = words(&["--now"]);
             return Some((image.user("7"), options));
+        }
+        "chosen-compression" => {
+            let mut options = Options::default();
+            options.choices.compression = Recoding::As(Compression::Gzip);
+            let plain = image.layer_as(Encoding::Plain, |l| l.file("/etc/x", 0o644, "x"));
+            return Some((plain.user("7"), options));
         }
         "hidden-entry" => image
             .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/etc/x", 0o644, "old"))
