@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use immut_core::image::Compression;
 use immut_core::rules::Catalog;
 use immut_core::store::{Layout, Source};
 use immut_core::{Options, harden};
@@ -127,7 +128,10 @@ fn decoded(stage: &Layout, layer: &immut_core::image::Descriptor) -> Vec<u8> {
     let mut blob = Vec::new();
     let mut reader = stage.open(layer).expect("a blob");
     std::io::Read::read_to_end(&mut reader, &mut blob).expect("read");
-    decode(&blob).expect("a new blob can be decoded")
+    match Compression::of_magic(&blob) {
+        Some(Compression::None) => blob,
+        _ => decode(&blob).expect("a new blob can be decoded"),
+    }
 }
 
 /// By decoders that are not immut's; none if they refuse the blob, or it is too large.
