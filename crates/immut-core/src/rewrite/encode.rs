@@ -67,28 +67,30 @@ pub(super) fn encode(
             fill(&mut encoder)?;
             encoder.finish().map_err(super::layer::io_error(number))
         });
-        // When the other end of a pipe is gone, what happened there is the reason.
         let blob = writing.join().expect("a writer does not panic");
         let indexed = indexing.join().expect("an index does not panic");
-        if let Err(source) = &indexed
-            && !is_cut(source)
-        {
-            let source = indexed.expect_err("an error");
-            return Err(Error::Check { layer: number + 1, source: Box::new(source) });
-        }
-        let blob = match blob {
-            Err(error) if !is_gone(&error) => {
-                return Err(Error::Io { layer: number + 1, source: error });
-            }
-            blob => blob,
-        };
-        let Counts { copied, encoded } = filled?;
-        let blob = blob.map_err(super::layer::io_error(number))?;
-        let indexed = indexed
-            .map_err(|source| Error::Check { layer: number + 1, source: Box::new(source) })?;
+        let (counts, blob, indexed) = all_well(number, filled, blob, indexed)?;
+        let Counts { copied, encoded } = counts;
         let encoding = Encoding { method, copied, encoded };
         blob.finish(encoding, indexed).map_err(super::layer::io_error(number))
     })
+}
+
+/// What the three threads made, or the reason of a failure: when one of them found the other end of
+/// its pipe gone, that is what happened there.
+fn all_well(
+    number: usize,
+    filled: Result<Counts, Error>,
+    blob: io::Result<Blob>,
+    indexed: Result<Indexed, inventory::Error>,
+) -> Result<(Counts, Blob, Indexed), Error> {
+    let check = |source| Error::Check { layer: number + 1, source: Box::new(source) };
+    let written = |source| Error::Io { layer: number + 1, source };
+    match (filled, blob, indexed) {
+        (_, _, Err(error)) if !is_cut(&error) => Err(check(error)),
+        (_, Err(error), _) if !is_gone(&error) => Err(written(error)),
+        (filled, blob, indexed) => Ok((filled?, blob.map_err(written)?, indexed.map_err(check)?)),
+    }
 }
 
 fn is_cut(error: &inventory::Error) -> bool {

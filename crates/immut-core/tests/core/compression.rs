@@ -9,7 +9,7 @@ use immut_testkit::recipe::{Encoding, LayerRecipe, Recipe};
 
 use crate::common::Scene;
 
-fn as_(compression: Compression) -> Options {
+fn recoding(compression: Compression) -> Options {
     let mut options = Options::default();
     options.choices.compression = Recoding::As(compression);
     options
@@ -52,7 +52,7 @@ fn new_layers_are_compressed_as_they_were_or_as_is_said() {
     assert_eq!(compressions(&image(Encoding::Gzip), &keep), [gzip(), gzip()]);
     assert_eq!(compressions(&image(Encoding::Zstd), &keep), [zstd(), zstd()]);
     // A layer without a hit keeps its blob.
-    let to_zstd = as_(Compression::Zstd);
+    let to_zstd = recoding(Compression::Zstd);
     assert_eq!(compressions(&image(Encoding::Gzip), &to_zstd), [zstd(), gzip()]);
 }
 
@@ -62,8 +62,8 @@ fn layers_that_are_not_compressed_are_if_that_is_said() {
     let gzip = || (Some(Compression::Gzip), "tar+gzip".to_owned());
     let recipe = image(Encoding::Plain);
     assert_eq!(compressions(&recipe, &Options::default()), [plain(), plain()]);
-    assert_eq!(compressions(&recipe, &as_(Compression::Gzip)), [gzip(), gzip()]);
-    let done = Scene::of(&recipe).harden(&as_(Compression::Gzip));
+    assert_eq!(compressions(&recipe, &recoding(Compression::Gzip)), [gzip(), gzip()]);
+    let done = Scene::of(&recipe).harden(&recoding(Compression::Gzip));
     let kept = Scene::of(&recipe).harden(&Options::default());
     assert!(done.tars() == kept.tars(), "the archives are the same");
     let outcomes = &done.hardened.platforms[0].rewritten.layers;
