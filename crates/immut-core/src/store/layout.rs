@@ -52,7 +52,7 @@ impl Layout {
             return Err(Error::NoLayout { path: folder.display().to_string(), reason });
         }
         let blobs = folder.join(BLOBS);
-        fs::create_dir_all(&blobs).map_err(io_error("create", &blobs))?;
+        unfinished::create_folders(&blobs).map_err(io_error("create", &blobs))?;
         let leftovers = [(blobs.as_path(), PARTIAL), (folder, REPLACING)];
         let writing = unfinished::enter(&blobs, &leftovers);
         let layout = Self { folder: folder.to_owned(), _writing: writing, lasting: true };
@@ -78,7 +78,6 @@ impl Layout {
     /// A file for content whose digest is not known yet; see [`Layout::keep`].
     pub fn scratch(&self) -> Result<NamedTempFile, Error> {
         let folder = self.folder.join(BLOBS);
-        fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         tempfile::Builder::new()
             .prefix(PARTIAL)
             .tempfile_in(&folder)

@@ -29,11 +29,12 @@ static CLAIMED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// stages. For a program that is about to end because of a signal: nothing can be begun afterwards.
 ///
 /// ```
-/// use immut_core::store::{Unfinished, discard_unfinished};
+/// use immut_core::store::{Layout, Unfinished, discard_unfinished};
 /// let folder = tempfile::tempdir()?;
 /// let stage = Unfinished::folder(folder.path(), "stage", 0o700)?;
 /// assert!(stage.path().is_dir());
 /// discard_unfinished();
+/// assert!(Layout::temporary(stage.path()).is_err());
 /// assert!(!stage.path().exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -166,6 +167,15 @@ pub(super) fn enter(folder: &Path, leftovers: &[(&Path, &str)]) -> Option<File> 
             }
             Err(_) => return None,
         }
+    }
+}
+
+/// Makes a folder and those above it, unless the process is ending: what was removed must not come
+/// back.
+pub(super) fn create_folders(folder: &Path) -> io::Result<()> {
+    match all().as_ref() {
+        Some(_) => fs::create_dir_all(folder),
+        None => Err(ending()),
     }
 }
 
