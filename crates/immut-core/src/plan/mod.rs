@@ -291,6 +291,11 @@ impl SettledPlan {
     pub fn plan(&self) -> &Plan {
         &self.0
     }
+
+    /// The plan, when it was carried out.
+    pub fn into_plan(self) -> Plan {
+        self.0
+    }
 }
 
 /// A rule of the built-in catalog that plans refer to.
