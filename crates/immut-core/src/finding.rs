@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::path::RootPath;
 
-/// A rule's identifier: lowercase words joined by hyphens, such as `package-manager`.
+/// A rule's identifier: lowercase words joined by hyphens, such as `package-manager`. Cloning shares the text.
 ///
 /// ```
 /// use immut_core::finding::RuleId;
@@ -15,7 +16,7 @@ use crate::path::RootPath;
 /// assert!("Package Manager".parse::<RuleId>().is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RuleId(String);
+pub struct RuleId(Arc<str>);
 
 impl RuleId {
     /// The identifier as text.
@@ -31,7 +32,7 @@ impl FromStr for RuleId {
             !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         };
         if text.split('-').all(word) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(BadRuleId(text.to_owned()))
         }

@@ -1,5 +1,7 @@
 //! Names of images: [`Digest`], [`Reference`] (as typed) and [`PinnedRef`] (with a digest).
 
+mod registry;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -188,7 +190,7 @@ impl FromStr for Reference {
             Some((scheme, _)) if OTHERS.contains(&scheme) => {
                 Err(Error::Scheme { scheme: scheme.to_owned() })
             }
-            _ => parse_registry(text),
+            _ => registry::parse(text),
         }
     }
 }
@@ -250,15 +252,19 @@ impl fmt::Display for PinnedRef {
 /// # Ok::<(), immut_core::name::Error>(())
 /// ```
 pub fn tag_name(text: &str) -> Result<String, Error> {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let valid = text.starts_with(word) && text.chars().all(|c| word(c) || ".-".contains(c));
-    if !valid || text.len() > 128 {
+    if !is_tag(text) {
         return Err(Error::Tag(text.to_owned()));
     }
     if text.starts_with("sha256-") {
         return Err(Error::SignatureTag(text.to_owned()));
     }
     Ok(text.to_owned())
+}
+
+fn is_tag(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let valid = text.starts_with(word) && text.chars().all(|c| word(c) || ".-".contains(c));
+    valid && text.len() <= 128
 }
 
 /// A whole name of an image as docker archives have them, such as `me/app:v1`.
@@ -366,26 +372,6 @@ fn parse_layout(text: &str, rest: &str) -> Result<Reference, Error> {
         return Err(bad("the tag is empty"));
     }
     Ok(Reference { location: Location::Layout(Path::new(folder).to_owned()), tag, digest })
-}
-
-fn parse_registry(text: &str) -> Result<Reference, Error> {
-    let bad = |reason: String| Error::Reference { text: text.to_owned(), reason };
-    let digest = match text.rsplit_once('@') {
-        Some((_, digest)) => Some(digest.parse()?),
-        None => None,
-    };
-    let parsed: oci_spec::distribution::Reference =
-        text.parse().map_err(|error| bad(format!("{error}")))?;
-    let named = text.split('@').next().unwrap_or(text);
-    let tagged = named.rsplit_once(':').is_some_and(|(_, tag)| !tag.contains('/'));
-    Ok(Reference {
-        location: Location::Registry(Repository {
-            host: parsed.registry().to_owned(),
-            path: parsed.repository().to_owned(),
-        }),
-        tag: parsed.tag().filter(|_| tagged).map(str::to_owned),
-        digest,
-    })
 }
 
 #[cfg(test)]

@@ -28,13 +28,6 @@ pub struct Planned {
     pub plan: Plan,
 }
 
-impl Planned {
-    /// What rules and plans look at.
-    pub(crate) fn subject(&self) -> Subject<'_> {
-        Subject { manifest: &self.manifest, config: &self.config, inventory: &self.inventory }
-    }
-}
-
 /// The plans of an image: its platforms, and what was left out.
 #[derive(Debug)]
 pub struct Planning {

@@ -1,13 +1,11 @@
 //! [`Receipt`]: what was done to an image, as JSON. The schema is `docs/receipt.schema.json`.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use crate::finding::RuleId;
 use crate::name::Digest;
 use crate::path::RootPath;
-use crate::plan::{Action, Totals};
+use crate::plan::{Action, Because, Totals};
 
 /// The version of the receipt's form.
 pub const VERSION: u32 = 1;
@@ -109,7 +107,7 @@ pub struct Removed {
     /// `file`, `directory`, `symlink`, `hardlink`, `special` or `marker`.
     pub kind: &'static str,
     /// The rules.
-    pub rules: BTreeSet<RuleId>,
+    pub rules: Because,
     /// Bytes of a regular file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
@@ -130,7 +128,7 @@ pub struct Changed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The rules.
-    pub rules: BTreeSet<RuleId>,
+    pub rules: Because,
 }
 
 /// A file with new content, or a directory that came.
@@ -143,7 +141,7 @@ pub struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The rules.
-    pub rules: BTreeSet<RuleId>,
+    pub rules: Because,
 }
 
 /// A change of the config.
@@ -155,7 +153,7 @@ pub struct ConfigChange {
     /// The new value; null if it went.
     pub to: serde_json::Value,
     /// The rules.
-    pub rules: BTreeSet<RuleId>,
+    pub rules: Because,
 }
 
 /// Something that a rule found and the caller keeps.
@@ -187,7 +185,7 @@ impl Receipt {
     }
 }
 
-pub(crate) fn changed(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Changed> {
+pub(crate) fn changed(action: &Action, rules: &Because) -> Option<Changed> {
     let (path, change, detail) = match action {
         Action::ClearMode { path, bits } => (path, "clear-mode", Some(format!("{bits:04o}"))),
         Action::ClearCapability { path } => (path, "clear-capability", None),
@@ -198,7 +196,7 @@ pub(crate) fn changed(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Chang
     Some(Changed { path: path.clone(), change, detail, rules: rules.clone() })
 }
 
-pub(crate) fn written(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Written> {
+pub(crate) fn written(action: &Action, rules: &Because) -> Option<Written> {
     let (path, sha256) = match action {
         Action::EditFile { path, content, .. } => (path, Some(Digest::of(content).hex())),
         Action::AddDirectory { path, .. } => (path, None),
@@ -207,7 +205,7 @@ pub(crate) fn written(action: &Action, rules: &BTreeSet<RuleId>) -> Option<Writt
     Some(Written { path: path.clone(), sha256, rules: rules.clone() })
 }
 
-pub(crate) fn config_change(action: &Action, rules: &BTreeSet<RuleId>) -> Option<ConfigChange> {
+pub(crate) fn config_change(action: &Action, rules: &Because) -> Option<ConfigChange> {
     let (pointer, to) = match action {
         Action::SetUser { to, .. } => ("/config/User", to.clone().into()),
         Action::SetEntrypoint { to } => ("/config/Entrypoint", to.clone().into()),

@@ -89,7 +89,7 @@ fn conflict(conflict: &Conflict) -> Value {
 
 fn step(step: &Step) -> Value {
     let mut value = action(&step.action);
-    value["rules"] = json!(step.because);
+    value["rules"] = json!(*step.because);
     value
 }
 

@@ -129,10 +129,11 @@ fn refuse_conflicts(planned: &[Planned]) -> Result<(), Error> {
 }
 
 fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, Error> {
-    let settled = planned.plan.clone().settle().map_err(|plan| {
-        Error::Conflicts(vec![Refused { platform: planned.platform.clone(), plan }])
-    })?;
-    let reading = Reading { platform: Some(&planned.platform), ..options.reading() };
+    let Planned { platform, manifest, config, inventory, findings, plan } = planned;
+    let settled = plan
+        .settle()
+        .map_err(|plan| Error::Conflicts(vec![Refused { platform: platform.clone(), plan }]))?;
+    let reading = Reading { platform: Some(&platform), ..options.reading() };
     let making = Making {
         epoch: options.epoch,
         source_name: options.source_name.as_deref(),
@@ -140,13 +141,13 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
         recompress: options.recompress,
         reading,
     };
-    let (rewritten, fresh) = rewrite(&planned.subject(), &settled, stage, making)?;
+    let subject = Subject { manifest: &manifest, config: &config, inventory: &inventory };
+    let (rewritten, fresh) = rewrite(&subject, &settled, stage, making)?;
     stage.put_manifest(rewritten.manifest.raw())?;
-    let mut removed = planned.plan.removed(&planned.inventory);
-    add_digests(&mut removed, &planned.subject(), stage)?;
-    let (source, layers) =
-        (planned.manifest.raw().descriptor(), planned.manifest.layers().to_vec());
-    let Planned { platform, findings, plan, inventory, .. } = planned;
+    let plan = settled.into_plan();
+    let mut removed = plan.removed(&inventory);
+    add_digests(&mut removed, &subject, stage)?;
+    let (source, layers) = (manifest.raw().descriptor(), manifest.layers().to_vec());
     let left = if plan.is_empty() {
         findings.clone()
     } else {

@@ -114,14 +114,19 @@ impl<'a> Known<'a> {
         Self { inventory: None, files: Vec::new().into_iter() }
     }
 
-    /// What is known of an entry.
-    fn next(&mut self, entry: &Entry, index: u32, member: &Member) -> Option<FileFacts> {
+    /// What is known of an entry, which takes its name from there: names are what an inventory holds
+    /// most of, and there are two inventories for a while.
+    fn next(&mut self, entry: &mut Entry, index: u32, member: &Member) -> Option<FileFacts> {
         if entry.kind != Kind::File {
             return None;
         }
         let id = self.files.next().flatten()?;
-        let old = self.inventory?;
-        let inode = old.inode(old.entry(id).inode?);
+        let inventory = self.inventory?;
+        let old = inventory.entry(id);
+        if old.path == entry.path {
+            entry.path = old.path.clone();
+        }
+        let inode = inventory.inode(old.inode?);
         let Inode { size, fingerprint, .. } = *inode;
         let facts = FileFacts { entry: index, size, fingerprint, content: inode.content.clone() };
         (size == member.size).then_some(facts)
@@ -155,8 +160,8 @@ fn walk<R: BufRead>(
         let Some(member) = archive.next().map_err(archive_error)? else { break start };
         let name = member.path.as_bytes().len() + member.link.len();
         let index = budget.count_entry(layer, entries.len(), name)?;
-        let entry = entry(&member, start).map_err(archive_error)?;
-        let facts = known.next(&entry, index, &member).filter(|_| !wanted(&entry.path, sought));
+        let mut entry = entry(&member, start).map_err(archive_error)?;
+        let facts = known.next(&mut entry, index, &member).filter(|_| !wanted(&entry.path, sought));
         if let Some(facts) = facts {
             contents.files.push(facts);
         } else if entry.kind == Kind::File {
@@ -167,6 +172,7 @@ fn walk<R: BufRead>(
     };
     let (tar, zeros) = archive.finish().map_err(read_error)?;
     entries.shrink_to_fit();
+    contents.files.shrink_to_fit();
     let (diff_id, size) = (Digest::finish(tar.hasher), tar.size);
     let rest = size.saturating_sub(end);
     let blocks = (2 * BLOCK as u64..=MAX_END).contains(&rest) && rest.is_multiple_of(BLOCK as u64);

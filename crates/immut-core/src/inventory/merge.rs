@@ -43,11 +43,14 @@ pub(super) fn merge(indexed: Vec<Indexed>, sought: &Sought, most: u64) -> Result
 }
 
 impl Inventory {
-    /// The layers as they were indexed, to be merged with others.
-    pub(super) fn into_indexed(self) -> Vec<Indexed> {
-        let Self { layers, mut inodes, mut kept, .. } = self;
+    /// The layers that stay, as they were indexed, to be merged with others.
+    pub(super) fn into_indexed(self, stays: impl Fn(usize) -> bool) -> Vec<Indexed> {
+        let Self { layers, names, mut inodes, mut kept, .. } = self;
+        // What is not needed any more goes first: there is a second view to come.
+        drop(names);
         let mut indexed = Vec::new();
-        for (number, mut layer) in (0..).zip(layers) {
+        let layers = (0..).zip(layers).filter(|(number, _)| stays(*number as usize));
+        for (number, mut layer) in layers {
             let mut files = Vec::new();
             for (index, entry) in (0..).zip(&mut layer.entries) {
                 let inode = entry.inode.take().filter(|_| entry.kind == Kind::File);
@@ -57,9 +60,9 @@ impl Inventory {
                     FileFacts { entry: index, size: *size, fingerprint: *fingerprint, content }
                 }));
             }
-            let later = kept.split_off(&EntryId { layer: number + 1, index: 0 });
-            let texts = std::mem::replace(&mut kept, later);
-            let kept = texts.into_iter().map(|(id, text)| (id.index, text)).collect();
+            let first = |layer| EntryId { layer, index: 0 };
+            let texts = kept.extract_if(first(number)..first(number + 1), |_, _| true);
+            let kept = texts.map(|(id, text)| (id.index, text)).collect();
             indexed.push(Indexed { layer, files, kept });
         }
         indexed

@@ -141,12 +141,12 @@ impl Inventory {
     /// The inventory of the new image, when its layers were indexed while they were written. `fresh`
     /// says what became of each layer, and then which layers came on top.
     pub(crate) fn renewed(self, fresh: Vec<Fresh>, reading: &Reading<'_>) -> Result<Self, Error> {
-        let mut old = self.into_indexed().into_iter();
+        let stays = |layer| matches!(fresh.get(layer), Some(Fresh::Same));
+        let mut same = self.into_indexed(stays).into_iter();
         let mut layers = Vec::new();
         for fresh in fresh {
-            let was = old.next();
             match fresh {
-                Fresh::Same => layers.extend(was),
+                Fresh::Same => layers.extend(same.next()),
                 Fresh::New(new) => layers.push(*new),
                 Fresh::Dropped => {}
             }

@@ -121,3 +121,18 @@ fn headers_of_an_inode_are_told_apart_by_what_they_carry() {
     assert_eq!(inventory.headers_with_capability(&path("/c")), [entry(&inventory, 1, "/c")]);
     assert!(inventory.headers_with_capability(&path("/a")).is_empty());
 }
+
+/// An image of 50,000 entries is to be hardened in 64 MiB with everything else. An entry is there
+/// once, its name and its inode are there once for each view, and what is known of a file once more
+/// while a layer is indexed.
+#[test]
+fn what_there_is_for_each_entry_is_small() {
+    for (what, bytes, most) in [
+        ("an entry", size_of::<Entry>(), 72),
+        ("an inode", size_of::<Inode>(), 120),
+        ("a name", size_of::<(RootPath, Name)>(), 32),
+        ("a file's facts", size_of::<layer::FileFacts>(), 72),
+    ] {
+        assert!(bytes <= most, "{what} has {bytes} bytes");
+    }
+}

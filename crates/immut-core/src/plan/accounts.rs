@@ -31,7 +31,7 @@ impl Edit<'_> {
         let passwd = self.edit("/etc/passwd", |text| self.passwd(text, &accounts, new));
         let group = self.edit("/etc/group", |text| group(text, &accounts, new));
         let home = new.map(|user| self.home(&accounts, user)).unwrap_or_default();
-        let because = BTreeSet::from([id("account")]);
+        let because = super::because(id("account"));
         let actions = passwd.into_iter().chain(group).chain(home);
         actions.map(|action| Step { action, because: because.clone() }).collect()
     }

@@ -1,6 +1,6 @@
 //! From findings and choices to a [`Plan`].
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
@@ -173,13 +173,13 @@ fn start_steps(config: &RuntimeConfig, choices: &Choices) -> Vec<Step> {
         }
         _ => {}
     }
-    let because = BTreeSet::from([id("chosen-start")]);
+    let because = super::because(id("chosen-start"));
     actions.into_iter().map(|action| Step { action, because: because.clone() }).collect()
 }
 
 /// The layers that are compressed because the caller wants it.
 fn compress_steps(inventory: &Inventory, choices: &Choices, steps: &[Step]) -> Vec<Step> {
-    let because = BTreeSet::from([id("chosen-compression")]);
+    let because = super::because(id("chosen-compression"));
     if choices.compression.of(Compression::None) == Compression::None {
         return Vec::new();
     }

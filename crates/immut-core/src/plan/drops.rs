@@ -1,17 +1,16 @@
 //! What follows from removals: hidden entries, dead markers, carriers, emptied layers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::lowest::Lowest;
-use super::{Action, Step, id, tables};
+use super::{Action, Because, Step, because, id, tables};
 use crate::finding::RuleId;
 use crate::inventory::{
     EntryId, Fingerprint, InodeId, Inventory, Kind, Name, Replay, beneath, replay,
 };
 use crate::path::RootPath;
 use crate::rules::SMALLEST_IDENTITY;
-
-type Because = BTreeSet<RuleId>;
 
 /// Removals and header changes on their way to steps.
 pub(super) struct Draft<'a> {
@@ -62,18 +61,18 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn remove(&mut self, path: RootPath, rule: &RuleId) {
-        self.removed.entry(path).or_default().insert(rule.clone());
+        add(self.removed.entry(path).or_default(), rule);
     }
 
     pub(super) fn clear_mode(&mut self, path: &RootPath, rule: &RuleId) {
         let bits = self.inventory.lookup(path).map_or(0, |inode| inode.any_mode & 0o6000);
         let (all, because) = self.modes.entry(path.clone()).or_default();
         *all |= bits;
-        because.insert(rule.clone());
+        add(because, rule);
     }
 
     pub(super) fn clear_capability(&mut self, path: &RootPath, rule: &RuleId) {
-        self.capabilities.entry(path.clone()).or_default().insert(rule.clone());
+        add(self.capabilities.entry(path.clone()).or_default(), rule);
     }
 
     /// A hidden entry goes, whatever the rule's remedy: nobody sees it. One whose file is visible
@@ -82,7 +81,7 @@ impl<'a> Draft<'a> {
         let Ok(layer) = u32::try_from(layer) else { return };
         let key = (layer, path.clone());
         for id in self.hidden_names.get(&key).into_iter().flatten() {
-            self.hidden.entry(*id).or_default().insert(rule.clone());
+            add(self.hidden.entry(*id).or_default(), rule);
         }
         self.ruled.insert(key.1);
     }
@@ -136,7 +135,7 @@ impl<'a> Draft<'a> {
                 && let Some(above) = std::iter::successors(path.parent(), RootPath::parent)
                     .find(|above| self.removed.contains_key(above))
             {
-                self.removed.entry(above).or_default().extend(because);
+                add_all(self.removed.entry(above).or_default(), &because);
             }
         }
         let stays: Vec<RootPath> =
@@ -166,9 +165,9 @@ impl<'a> Draft<'a> {
         let mut modes: HashMap<_, (RootPath, u16, Because)> = HashMap::new();
         for (path, (bits, because)) in std::mem::take(&mut self.modes) {
             let (_, all, rules) =
-                modes.entry(inode(&path)).or_insert_with(|| (path, 0, Because::new()));
+                modes.entry(inode(&path)).or_insert_with(|| (path, 0, Because::default()));
             *all |= bits;
-            rules.extend(because);
+            add_all(rules, &because);
         }
         self.modes =
             modes.into_values().map(|(path, bits, because)| (path, (bits, because))).collect();
@@ -204,7 +203,7 @@ impl<'a> Draft<'a> {
             .collect();
         for (id, because) in copies {
             self.ruled.insert(self.inventory.entry(id).path.clone());
-            self.hidden.entry(id).or_default().extend(because);
+            add_all(self.hidden.entry(id).or_default(), &because);
         }
     }
 
@@ -255,6 +254,7 @@ impl<'a> Draft<'a> {
         if !back.is_empty() {
             return back;
         }
+        let because = because(id("hidden-entry"));
         let lowest = self.lowest_layers(dropped);
         let homes = self.layers_of_inodes(dropped);
         let left = self.inventory.entries().filter(|(id, _)| !dropped.contains(id));
@@ -288,7 +288,7 @@ impl<'a> Draft<'a> {
                         && self.can_go(id, &homes)
                         && !hides(&lowest, id.layer, &entry.path, false)
                     {
-                        self.hidden.entry(id).or_default().insert(super::id("hidden-entry"));
+                        self.hidden.insert(id, because.clone());
                         more.push(id);
                     }
                 }
@@ -302,11 +302,12 @@ impl<'a> Draft<'a> {
     /// change of it.
     fn resurfaced(&mut self, replayed: &Replay) -> Vec<EntryId> {
         let before = self.inventory.names();
+        let because = because(id("hidden-entry"));
         let mut back = Vec::new();
         for (path, name) in &replayed.names {
             let Some(entry) = name.entry.filter(|id| !self.lazy.contains(id)) else { continue };
             if before.get(path).is_none_or(|old| old.inode != name.inode) {
-                self.hidden.entry(entry).or_default().insert(id("hidden-entry"));
+                self.hidden.insert(entry, because.clone());
                 back.push(entry);
             }
         }
@@ -369,13 +370,14 @@ impl<'a> Draft<'a> {
         if emptied.len() == self.inventory.layers().len() {
             emptied.pop();
         }
-        let because = Because::from([id("empty-layer")]);
+        let because = because(id("empty-layer"));
         let step = |layer| Step { action: Action::DropEmptied { layer }, because: because.clone() };
         emptied.into_iter().map(step).collect()
     }
 
     fn steps(&self) -> Vec<Step> {
         let path_of = |id: &EntryId| self.inventory.entry(*id).path.clone();
+        let (dead, lazy) = (because(id("hidden-entry")), because(id("lazy-table")));
         let removed = self
             .removed
             .iter()
@@ -390,17 +392,12 @@ impl<'a> Draft<'a> {
             (Action::DropHidden { entry: *entry, path: path_of(entry) }, because.clone())
         });
         let markers = self.markers.iter().map(|entry| {
-            (
-                Action::DropMarker { entry: *entry, path: path_of(entry) },
-                Because::from([id("hidden-entry")]),
-            )
+            (Action::DropMarker { entry: *entry, path: path_of(entry) }, dead.clone())
         });
-        let tables = self.tables.iter().map(|entry| {
-            (
-                Action::DropTable { entry: *entry, path: path_of(entry) },
-                Because::from([id("lazy-table")]),
-            )
-        });
+        let tables = self
+            .tables
+            .iter()
+            .map(|entry| (Action::DropTable { entry: *entry, path: path_of(entry) }, lazy.clone()));
         let all = removed.chain(modes).chain(capabilities).chain(hidden).chain(markers);
         let all = all.chain(tables);
         all.map(|(action, because)| Step { action, because }).collect()
@@ -408,7 +405,7 @@ impl<'a> Draft<'a> {
 
     /// Hardlinks that lose their target become the file, or link to another name.
     fn link_steps(&self, replayed: &Replay) -> Vec<Step> {
-        let because = Because::from([id("hidden-entry")]);
+        let because = because(id("hidden-entry"));
         let carries = replayed.carries.iter().filter_map(|entry| {
             let there = self.inventory.entry(*entry);
             let from = self.inventory.inode(there.inode?).carrier?;
@@ -419,6 +416,20 @@ impl<'a> Draft<'a> {
             Action::Relink { entry: *entry, path, target: target.clone() }
         });
         carries.chain(relinks).map(|action| Step { action, because: because.clone() }).collect()
+    }
+}
+
+/// Adds a rule to those that something is because of.
+fn add(because: &mut Because, rule: &RuleId) {
+    Arc::make_mut(because).insert(rule.clone());
+}
+
+/// Adds the rules of something else, which may be the only ones.
+fn add_all(because: &mut Because, others: &Because) {
+    if because.is_empty() {
+        *because = others.clone();
+    } else {
+        Arc::make_mut(because).extend(others.iter().cloned());
     }
 }
 

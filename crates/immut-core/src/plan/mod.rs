@@ -18,6 +18,7 @@ mod user;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -63,13 +64,17 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+/// The rules that something is because of; never empty. Shared, since one rule can be why thousands
+/// of entries go.
+pub type Because = Arc<BTreeSet<RuleId>>;
+
 /// One change, with the rules it is because of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The change.
     pub action: Action,
-    /// Why; never empty.
-    pub because: BTreeSet<RuleId>,
+    /// Why.
+    pub because: Because,
 }
 
 /// A change.
@@ -218,7 +223,7 @@ pub enum Problem {
         /// The name.
         path: RootPath,
         /// The rules that remove it.
-        because: BTreeSet<RuleId>,
+        because: Because,
     },
     /// The user cannot reach, read or execute a file, or enter a directory.
     Denied {
@@ -291,11 +296,21 @@ impl SettledPlan {
     pub fn plan(&self) -> &Plan {
         &self.0
     }
+
+    /// The plan, when it was carried out.
+    pub fn into_plan(self) -> Plan {
+        self.0
+    }
 }
 
 /// A rule of the built-in catalog that plans refer to.
 fn id(rule: &str) -> RuleId {
     rule.parse().expect("rule ids in code are valid")
+}
+
+/// That rule alone.
+fn because(rule: RuleId) -> Because {
+    Because::new(BTreeSet::from([rule]))
 }
 
 #[cfg(test)]

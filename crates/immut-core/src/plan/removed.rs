@@ -1,9 +1,8 @@
 //! What a plan takes away, entry by entry.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use super::{Action, Plan};
-use crate::finding::RuleId;
+use super::{Action, Because, Plan};
 use crate::inventory::{EntryId, Inventory, Kind};
 use crate::name::Digest;
 use crate::path::RootPath;
@@ -18,7 +17,7 @@ pub struct Removed {
     /// `file`, `directory`, `symlink`, `hardlink`, `special` or `marker`.
     pub kind: &'static str,
     /// The rules.
-    pub because: BTreeSet<RuleId>,
+    pub because: Because,
     /// Bytes of a regular file.
     pub size: Option<u64>,
     /// Digest of a regular file's content, which `harden` adds; sparse files have none.
@@ -58,7 +57,7 @@ impl Plan {
     }
 }
 
-fn removed(inventory: &Inventory, id: EntryId, because: &BTreeSet<RuleId>) -> Removed {
+fn removed(inventory: &Inventory, id: EntryId, because: &Because) -> Removed {
     let entry = inventory.entry(id);
     let kind = match entry.kind {
         Kind::File => "file",

@@ -1,4 +1,4 @@
-use immut_testkit::{LayerRecipe, Recipe};
+use immut_testkit::{LayerRecipe, Recipe, contents};
 
 use super::*;
 use crate::Options;
@@ -37,6 +37,25 @@ fn an_inode_is_one_step_whatever_its_names() {
     assert_eq!(steps, [&Action::ClearMode { path, bits: 0o6000 }]);
     let rules: Vec<&str> = plan.steps[0].because.iter().map(RuleId::as_str).collect();
     assert_eq!(rules, ["setgid", "setuid"]);
+}
+
+/// Ten thousand entries may go because of one rule.
+#[test]
+fn entries_that_go_for_one_reason_share_it() {
+    let plan = plan(
+        &image(|l| {
+            l.file("/bin/bash", 0o755, contents::bash())
+                .file("/a", 0o644, "1")
+                .file("/b", 0o644, "2")
+        })
+        .layer(|l| l.file("/app", 0o755, "x").file("/a", 0o644, "3").file("/b", 0o644, "4")),
+    );
+    let hidden = |step: &&Step| matches!(step.action, Action::DropHidden { .. });
+    let hidden: Vec<&Step> = plan.steps.iter().filter(hidden).collect();
+    assert_eq!(hidden.len(), 2);
+    assert!(Because::ptr_eq(&hidden[0].because, &hidden[1].because));
+    let (step, removed) = (size_of::<Step>(), size_of::<Removed>());
+    assert!(step <= 80 && removed <= 112, "{step} and {removed} bytes for each");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Who the container will run as.
 
-use std::collections::BTreeSet;
-
 use super::{Action, Choices, Step, id};
 use crate::finding::RuleId;
 use crate::image::RuntimeConfig;
@@ -20,7 +18,7 @@ impl PlannedUser {
     pub(super) fn step(&self, config: &RuntimeConfig) -> Option<Step> {
         let (to, rule) = self.change.as_ref()?;
         let action = Action::SetUser { from: config.user().to_owned(), to: to.to_string() };
-        Some(Step { action, because: BTreeSet::from([rule.clone()]) })
+        Some(Step { action, because: super::because(rule.clone()) })
     }
 }
 

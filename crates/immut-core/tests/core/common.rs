@@ -188,7 +188,7 @@ pub(crate) fn try_decode(blob: &[u8]) -> Option<Vec<u8>> {
 
 /// The rules of all steps.
 pub(crate) fn rules_of(plan: &Plan) -> BTreeSet<&str> {
-    plan.steps.iter().flat_map(|step| &step.because).map(RuleId::as_str).collect()
+    plan.steps.iter().flat_map(|step| step.because.iter()).map(RuleId::as_str).collect()
 }
 
 /// The names that steps remove.
