@@ -36,7 +36,7 @@ impl Progress for Watch {
             self.waited.fetch_add(1, Ordering::SeqCst);
             let begun = Instant::now();
             while !(self.awaited)(&self.there) {
-                assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", self.there.log());
+                assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", self.there.log());
                 std::thread::yield_now();
             }
         }
