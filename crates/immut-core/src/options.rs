@@ -43,7 +43,8 @@ pub struct Ahead {
     /// Where to: where the image will be published.
     pub to: Arc<dyn Sink>,
     /// The tags that will name the image. Where one of them names what an earlier run made of the
-    /// same source, new layers are probably there, and not sent while they are made.
+    /// same source, or there is none to tell, new layers may be there, and are not sent while they
+    /// are made.
     pub tags: Vec<String>,
 }
 

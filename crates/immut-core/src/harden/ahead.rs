@@ -15,7 +15,7 @@ pub(super) fn early<'a>(
 ) -> Option<Early<'a>> {
     let ahead = options.ahead.as_ref()?;
     store::repository(&ahead.to.location())?;
-    let streams = !was_made(planned, ahead);
+    let streams = !may_be_there(planned, ahead);
     let mut early = Early::new(&*ahead.to, stage, &*options.progress, streams);
     for one in planned {
         for (blob, part) in untouched(&one.subject(), &one.plan) {
@@ -25,19 +25,21 @@ pub(super) fn early<'a>(
     Some(early)
 }
 
-/// Whether a tag names what an earlier run made of the same source: then the new layers are probably
-/// there already, which is not known before they are made.
-fn was_made(planned: &[Planned], ahead: &Ahead) -> bool {
+/// Whether an earlier run may have made the same: a tag names what was made of the same source, or
+/// there is no tag that could tell. Then the new layers are probably there already, which is not
+/// known before they are made.
+fn may_be_there(planned: &[Planned], ahead: &Ahead) -> bool {
     let sources: Vec<String> =
         planned.iter().map(|one| one.manifest.digest().to_string()).collect();
-    ahead.tags.iter().any(|tag| match named(&*ahead.to, tag) {
+    let told = |tag: &String| match named(&*ahead.to, tag) {
         Ok(named) => named.iter().any(|one| is_of(one, &sources)),
         // What cannot be asked should not be sent to either.
         Err(error) => {
             tracing::debug!(%error, tag, "what the tag names is not known");
             true
         }
-    })
+    };
+    ahead.tags.is_empty() || ahead.tags.iter().any(told)
 }
 
 /// The images that a tag names, of an index the first few.

@@ -240,6 +240,15 @@ fn what_an_earlier_run_made_of_the_same_source_is_not_sent_again() {
 }
 
 #[test]
+fn without_a_tag_nobody_knows_what_is_there() {
+    let there = There::new(testkit::Options::default());
+    let mut options = there.options();
+    options.ahead.iter_mut().for_each(|ahead| ahead.tags.clear());
+    drop(Scene::of(&image()).harden(&options));
+    assert_eq!(there.requests(), (1, 1, 1), "only the layer that stays");
+}
+
+#[test]
 fn nothing_is_sent_for_a_run_that_is_refused() {
     let there = There::new(testkit::Options::default());
     let refused = image().entrypoint(&["/bin/bash", "-c", "/app"]);
