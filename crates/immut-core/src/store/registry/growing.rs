@@ -111,7 +111,7 @@ impl Client {
             Manner::Stream | Manner::Whole => self.patch_all(STEP, &mut session, &feed).await,
         };
         let Err(error) = sent else { return Ok(session) };
-        if let Some(other) = manner.after(error.status().unwrap_or_default(), u64::MAX) {
+        if let Some(other) = self.after(manner, error.status().unwrap_or_default(), u64::MAX) {
             self.take_as(other);
         }
         self.abandon(session).await;
