@@ -139,7 +139,13 @@ fn image() -> Recipe {
             )
         })
         .layer(|l| l.file("/app", 0o755, contents::program()))
-        .layer(|l| l.file("/c", 0o644, noise(3)).file("/bin/dash", 0o755, contents::bash()))
+        .layer(|l| {
+            l.file("/c", 0o644, noise(3)).file("/bin/dash", 0o755, contents::bash()).file(
+                "/d",
+                0o644,
+                noise(4),
+            )
+        })
         .entrypoint(&["/app"])
 }
 
@@ -215,7 +221,8 @@ fn a_registry_that_takes_no_growing_blobs_gets_the_image_all_the_same() {
         ("PUT", Fault::Status(400, Vec::new())),
     ] {
         let there = There::new(habits::docker_registry());
-        there.registry.fail(method, "/uploads/", 3, fault.clone());
+        // Whichever it hits, a layer that is made or the one that stays.
+        there.registry.fail(method, "/uploads/", 1, fault.clone());
         assert_eq!(there.harden(&image()).hardened.digest(), digest, "{method} {fault:?}");
     }
 }
