@@ -58,5 +58,5 @@ pub use audit::{Audit, Audited, audit};
 pub use copy::{Copied, Copying, Referrers, Tagging, copy};
 pub use error::{Error, LeftOut, Refused};
 pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
-pub use options::Options;
+pub use options::{Ahead, Options};
 pub use planning::{Planned, Planning, plan};

@@ -8,6 +8,7 @@ use crate::inventory::{Limits, Reading};
 use crate::plan::Choices;
 use crate::progress::{Progress, Silent};
 use crate::rules::Catalog;
+use crate::store::Sink;
 
 /// What verbs are told; the default is immut's own catalog and profile, all platforms, silence.
 #[derive(Clone)]
@@ -30,6 +31,28 @@ pub struct Options {
     pub recompress: bool,
     /// Who is told of progress.
     pub progress: Arc<dyn Progress + Send>,
+    /// Where `harden` may send blobs before the image is published.
+    pub ahead: Option<Ahead>,
+}
+
+/// Where blobs may be sent while others are still made. Nothing names them there before `publish`,
+/// which sends what is missing: nothing that goes wrong before is an error. Only repositories of
+/// registries are sent to, since there such blobs are of no effect; other stores are left alone.
+#[derive(Clone)]
+pub struct Ahead {
+    /// Where to: where the image will be published.
+    pub to: Arc<dyn Sink>,
+    /// The tags that will name the image. Where one of them names what an earlier run made of the
+    /// same source, or there is none to tell, new layers may be there, and are not sent while they
+    /// are made.
+    pub tags: Vec<String>,
+}
+
+impl fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = self.to.location();
+        f.debug_struct("Ahead").field("to", &to).field("tags", &self.tags).finish()
+    }
 }
 
 impl Options {
@@ -56,6 +79,7 @@ impl Default for Options {
             source_name: None,
             recompress: false,
             progress: Arc::new(Silent),
+            ahead: None,
         }
     }
 }
@@ -70,6 +94,7 @@ impl fmt::Debug for Options {
             .field("epoch", &self.epoch)
             .field("source_name", &self.source_name)
             .field("recompress", &self.recompress)
+            .field("ahead", &self.ahead)
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,12 @@
 //! `immut harden`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use immut_core::name::PinnedRef;
-use immut_core::store::{Layout, Unfinished};
+use immut_core::store::{self, Layout, Sink, Unfinished};
 use immut_core::trust::{self, LocalKey, Signer};
-use immut_core::{Options, Publication, harden, publish};
+use immut_core::{Ahead, Options, Publication, harden, publish};
 
 use super::{choices, options};
 use crate::args::{Global, Harden};
@@ -27,17 +28,29 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     let source = stores::source(&args.source.location, global)?;
     let pinned = stores::pinned(&args.source, &*source)?;
     destination.check_room(&*source, &pinned.digest, args.choices.platform.len() == 1)?;
+    let tags = destination.tags(None);
+    let sink = || -> Result<Arc<dyn Sink>, Failure> {
+        Ok(stores::sink(&args.to.location, Some(&pinned.location), global)?.into())
+    };
+    // A layout or an archive is not even begun for a run that is refused.
+    let ahead = match store::repository(&args.to.location) {
+        Some(_) => Some(Ahead { to: sink()?, tags: tags.clone() }),
+        None => None,
+    };
     let options = Options {
         source_name: args.source_name.clone(),
         recompress: args.recompress,
+        ahead,
         ..options(choices, &args.choices.platform, global)?
     };
     let signing = trust::Options::from_environment()?;
     let key = key(args)?;
     let stage = Stage::new(args.stage.as_deref())?;
     let hardened = harden(&pinned, &*source, &stage.layout, &options)?;
-    let to = stores::sink(&args.to.location, Some(&pinned.location), global)?;
-    let tags = destination.tags(None);
+    let to = match &options.ahead {
+        Some(ahead) => ahead.to.clone(),
+        None => sink()?,
+    };
     let how = Publication {
         to: &*to,
         signer: key.as_ref().map(|key| key as &dyn Signer),

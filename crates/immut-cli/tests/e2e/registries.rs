@@ -1,10 +1,10 @@
 //! Registries with habits: tags that do not move or do, and lines that break.
 
-use immut_testkit::contents;
 use immut_testkit::registry::{Fault, Options, Registry, habits};
+use immut_testkit::{contents, peers};
 use tempfile::tempdir;
 
-use crate::common::{key, run, small, text};
+use crate::common::{key, must, registry, run, small, text};
 
 /// MUST SHOW: a run can be repeated where tags do not move, and another image is refused.
 #[test]
@@ -64,4 +64,31 @@ fn a_run_goes_on_where_the_line_broke() {
     there.fail("GET", "/blobs/", 2, Fault::Cut(50));
     run(&["audit", &hardened]).code(0);
     assert!(there.log().iter().any(|line| line.status == 206), "{:?}", there.log());
+}
+
+/// MUST SHOW: layers that are sent while they are made are whole; what is there is not sent again.
+#[test]
+fn layers_that_go_while_they_are_made_are_whole() {
+    let (Some(there), Some(crane)) = (registry(), peers::require("crane")) else { return };
+    let folder = tempdir().expect("a folder");
+    let image = small().write(&folder.path().join("image")).reference();
+    let to = format!("{}/ahead/app:v1", there.host);
+    let harden = || {
+        let before = there.log().len();
+        run(&["harden", &image, "--to", &to, "--no-sign"]).code(0);
+        let own = there.log().split_off(before);
+        own.into_iter().filter(|one| one.1.contains("/ahead/app/")).collect::<Vec<_>>()
+    };
+    let first = harden();
+    must(&crane, &["validate", "--insecure", "--remote", &to]);
+    let digest = |target: &str| Some(target.split("sha256").nth(1)?.get(3..67)?.to_owned());
+    let of = |method: &str, part: &str| {
+        let found = first.iter().filter(move |one| one.0 == method && one.1.contains(part));
+        found.filter_map(|one| digest(&one.1)).collect::<Vec<_>>()
+    };
+    // Nobody asks for a layer that is made: its digest is known when all of it is there.
+    let (asked, put) = (of("HEAD", "/blobs/"), of("PUT", "/uploads/"));
+    assert!(put.iter().any(|blob| !asked.contains(blob)), "{first:?}");
+    let again = harden();
+    assert!(!again.iter().any(|one| ["POST", "PATCH"].contains(&one.0.as_str())), "{again:?}");
 }

@@ -101,7 +101,7 @@ pub fn copy(digest: &Digest, from: &dyn Source, how: &Copying<'_>) -> Result<Cop
     let about = how.all_referrers.then(|| referrers::add(&mut tree, from)).transpose();
     let about = about.map_err(Error::Copy)?;
     let Copying { to, jobs, progress, .. } = *how;
-    Transfer { from, to, task: Task::Copy, jobs, progress }.tree(&tree).map_err(Error::Copy)?;
+    Transfer::new(from, to, Task::Copy, jobs, progress).tree(&tree).map_err(Error::Copy)?;
     let referrers = match about {
         Some(about) => Referrers::Copied(about.tag(to)?),
         None => Referrers::Left(referrers::count(&digest, from)),

@@ -1,5 +1,6 @@
 //! `harden`: Source -> Inventory -> Findings -> Plan -> rewrite -> Hardened.
 
+mod ahead;
 mod index;
 mod publish;
 mod receipt;
@@ -17,7 +18,7 @@ use crate::planning::{Planned, plan_image};
 use crate::rewrite::{Making, Rewritten, add_digests, rewrite};
 use crate::rules::examine;
 use crate::select::read;
-use crate::store::{self, Layout, Sink, Source};
+use crate::store::{self, Early, Layout, Sent, Sink, Source};
 use index::Assembling;
 
 /// A hardened image in the stage, before it is published.
@@ -33,6 +34,8 @@ pub struct Hardened {
     pub platforms: Vec<Outcome>,
     /// Lines of the source's index that are not in the result.
     pub left_out: Vec<LeftOut>,
+    /// What was sent ahead.
+    sent: Sent,
 }
 
 /// What became of one platform.
@@ -104,18 +107,26 @@ pub fn harden(
     let image = read(&pinned.digest, source)?;
     let (planned, beside) = plan_image(&image, source, Some(stage), options)?;
     refuse_conflicts(&planned)?;
-    let mut platforms = Vec::new();
-    for one in planned {
-        // An unchanged image goes on with its own config, which was read but not staged.
-        store::copy_blob(one.manifest.config(), source, stage)?;
-        platforms.push(make(one, stage, options)?);
-    }
+    let early = ahead::early(&planned, stage, options);
+    let make_all = || {
+        let make_one = |one: Planned| {
+            // An unchanged image goes on with its own config, which was read but not staged.
+            store::copy_blob(one.manifest.config(), source, stage)?;
+            make(one, stage, options, early.as_ref())
+        };
+        planned.into_iter().map(make_one).collect::<Result<Vec<_>, Error>>()
+    };
+    let platforms = match &early {
+        Some(early) => early.beside(options.jobs, make_all)?,
+        None => make_all()?,
+    };
     let mut assembling = Assembling::new(&platforms, beside, source, stage);
     let result = assembling.result(&image, options.platforms.len() == 1)?;
     let left_out = assembling.left_out();
     stage.put_manifest(&result)?;
     let source_manifest = image.raw().descriptor().digest;
-    Ok(Hardened { source: pinned.clone(), source_manifest, result, platforms, left_out })
+    let (source, sent) = (pinned.clone(), early.map(Early::into_sent).unwrap_or_default());
+    Ok(Hardened { source, source_manifest, result, platforms, left_out, sent })
 }
 
 /// One conflict refuses the whole: half an index is no image to rely on.
@@ -128,7 +139,12 @@ fn refuse_conflicts(planned: &[Planned]) -> Result<(), Error> {
     if refused.is_empty() { Ok(()) } else { Err(Error::Conflicts(refused)) }
 }
 
-fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, Error> {
+fn make(
+    planned: Planned,
+    stage: &Layout,
+    options: &Options,
+    early: Option<&Early<'_>>,
+) -> Result<Outcome, Error> {
     let Planned { platform, manifest, config, inventory, findings, plan } = planned;
     let settled = plan
         .settle()
@@ -140,6 +156,7 @@ fn make(planned: Planned, stage: &Layout, options: &Options) -> Result<Outcome, 
         compression: options.choices.compression,
         recompress: options.recompress,
         reading,
+        early,
     };
     let subject = Subject { manifest: &manifest, config: &config, inventory: &inventory };
     let (rewritten, fresh) = rewrite(&subject, &settled, stage, making)?;

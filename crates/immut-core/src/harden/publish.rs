@@ -69,15 +69,11 @@ pub fn publish(
     stage: &Layout,
     how: &Publication<'_>,
 ) -> Result<Published, Error> {
-    let transfer = Transfer {
-        from: stage,
-        to: how.to,
-        task: Task::Upload,
-        jobs: how.jobs,
-        progress: how.progress,
-    };
+    let transfer = Transfer::new(stage, how.to, Task::Upload, how.jobs, how.progress);
     let mut tree = Tree::default();
     tree.add(hardened.result.clone(), stage, Kind::Image).map_err(Error::Publish)?;
+    let place = how.to.location();
+    tree.leave_out(|blob| hardened.sent.is_at(&place, blob));
     transfer.tree(&tree).map_err(Error::Publish)?;
     let digest = hardened.digest();
     let signed = match how.signer {

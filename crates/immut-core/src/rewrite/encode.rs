@@ -16,6 +16,7 @@ use crate::image::Compression;
 use crate::inventory::{self, Indexed, Known, Reading};
 use crate::name::Digest;
 use crate::parallel::{Inlet, ahead, behind, is_gone, pipe};
+use crate::store::Sending;
 
 /// How a layer is encoded.
 pub(super) struct Way<'a> {
@@ -25,7 +26,7 @@ pub(super) struct Way<'a> {
 }
 
 /// A finished blob.
-pub(super) struct Encoded {
+pub(super) struct Encoded<'s> {
     pub(super) scratch: NamedTempFile,
     /// Digest of the blob.
     pub(super) digest: Digest,
@@ -34,21 +35,22 @@ pub(super) struct Encoded {
     pub(super) encoding: Encoding,
     /// What is in the archive.
     pub(super) indexed: Indexed,
+    pub(super) sending: Option<Sending<'s>>,
 }
 
-/// Encodes what `fill` puts into it, into a scratch file. `number` counts from 0.
-pub(super) fn encode(
+/// Encodes what `fill` puts into it, into `blob`. `number` counts from 0.
+pub(super) fn encode<'s>(
     number: usize,
     way: Way<'_>,
-    scratch: NamedTempFile,
+    blob: Blob<'s>,
     reading: &Reading<'_>,
     known: Known<'_>,
     fill: impl FnOnce(&mut Encoder<'_>) -> Result<(), Error>,
-) -> Result<Encoded, Error> {
+) -> Result<Encoded<'s>, Error> {
     let io_error = super::layer::io_error(number);
     let Way { compression, old } = way;
     std::thread::scope(|scope| {
-        let (inlet, writing) = behind(scope, Blob::new(scratch));
+        let (inlet, writing) = behind(scope, blob);
         let (tap, outlet) = pipe();
         let indexing = scope.spawn(move || reading.index_new(number, outlet, known));
         let (splice, method) = match old {
@@ -81,9 +83,9 @@ pub(super) fn encode(
 fn all_well(
     number: usize,
     filled: Result<Counts, Error>,
-    blob: io::Result<Blob>,
+    blob: io::Result<Blob<'_>>,
     indexed: Result<Indexed, inventory::Error>,
-) -> Result<(Counts, Blob, Indexed), Error> {
+) -> Result<(Counts, Blob<'_>, Indexed), Error> {
     let check = |source| Error::Check { layer: number + 1, source: Box::new(source) };
     let written = |source| Error::Io { layer: number + 1, source };
     match (filled, blob, indexed) {
@@ -145,31 +147,35 @@ impl<R: Read> Read for Tapped<'_, R> {
     }
 }
 
-/// The compressed bytes on their way to the disk.
-struct Blob {
+/// The compressed bytes on their way to the disk, and to where they are sent meanwhile.
+pub(super) struct Blob<'s> {
     file: BufWriter<NamedTempFile>,
     hasher: Sha256,
     size: u64,
+    sending: Option<Sending<'s>>,
 }
 
-impl Blob {
-    fn new(scratch: NamedTempFile) -> Self {
+impl<'s> Blob<'s> {
+    pub(super) fn new(scratch: NamedTempFile, sending: Option<Sending<'s>>) -> Self {
         let file = BufWriter::with_capacity(1 << 16, scratch);
-        Self { file, hasher: Sha256::new(), size: 0 }
+        Self { file, hasher: Sha256::new(), size: 0, sending }
     }
 
-    fn finish(self, encoding: Encoding, indexed: Indexed) -> io::Result<Encoded> {
+    fn finish(self, encoding: Encoding, indexed: Indexed) -> io::Result<Encoded<'s>> {
         let scratch = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let (digest, size) = (Digest::finish(self.hasher), self.size);
-        Ok(Encoded { scratch, digest, size, encoding, indexed })
+        let (digest, size, sending) = (Digest::finish(self.hasher), self.size, self.sending);
+        Ok(Encoded { scratch, digest, size, encoding, indexed, sending })
     }
 }
 
-impl Write for Blob {
+impl Write for Blob<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.hasher.update(&bytes[..count]);
         self.size += count as u64;
+        if let Some(sending) = &mut self.sending {
+            sending.write(&bytes[..count]);
+        }
         Ok(count)
     }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::inventory::{EntryId, Inventory, Kind};
 use crate::path::RootPath;
 use crate::plan::{Action, Plan};
+use crate::progress::Part;
 
 /// What becomes of an entry that does not stay as it is.
 #[derive(Debug, Clone, Default)]
@@ -137,6 +138,14 @@ impl<'a> Fates<'a> {
 
     pub(super) fn empties(&self, layer: usize) -> bool {
         self.emptied.contains(&layer)
+    }
+
+    /// What the layer is to the new image, of an old one with `count` layers; after those comes the
+    /// one on top.
+    pub(super) fn part(&self, layer: usize, count: usize) -> Part {
+        let stay = |layers: usize| (0..layers).filter(|one| !self.empties(*one)).count();
+        let tops = self.added.iter().any(|added| added.layer.is_none());
+        Part::Layer { number: stay(layer), of: stay(count) + usize::from(tops) }
     }
 
     pub(super) fn carries(&self) -> bool {

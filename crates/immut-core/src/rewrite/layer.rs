@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::encode::{Encoded, Encoder, Way, encode};
+use super::encode::{Blob, Encoded, Encoder, Way, encode};
 use super::fates::{Added, Fate, Fates, What};
 use super::raw::Raw;
 use super::spool::Spool;
@@ -12,7 +12,7 @@ use crate::image::{Compression, Descriptor};
 use crate::inventory::{EntryId, Kind, Known, Layer, Subject};
 use crate::path::RootPath;
 use crate::progress::{Part, Task, Told, Work};
-use crate::store::{Layout, Source};
+use crate::store::{Early, Layout, Source};
 
 /// Everything a layer's rewrite looks at.
 pub(super) struct Scene<'a> {
@@ -45,11 +45,11 @@ impl Scene<'_> {
         let compression = way.compression;
         let raw = Raw::open(self.stage, old, layer)?;
         let known = Known::new(self.subject.inventory, self.known_files(number, layer));
-        let encoded = encode(number, way, self.stage.scratch()?, reading, known, |out| {
+        let encoded = encode(number, way, self.blob()?, reading, known, |out| {
             Filter { scene: self, number, spool, raw, told: &mut told, out }.run(layer)
         })?;
         told.encoded(encoded.encoding);
-        let new = self.keep(encoded, compression)?;
+        let new = self.keep(number, encoded, compression)?;
         told.done();
         Ok(new)
     }
@@ -113,7 +113,7 @@ impl Scene<'_> {
         let compression = way.compression;
         let reading = &self.making.reading;
         let known = Known::nothing();
-        let encoded = encode(number, way, self.stage.scratch()?, reading, known, |out| {
+        let encoded = encode(number, way, self.blob()?, reading, known, |out| {
             let mut written = Vec::new();
             for added in on_top {
                 self.write_parents(added.path, &mut written, out).map_err(io_error(number))?;
@@ -122,15 +122,29 @@ impl Scene<'_> {
             }
             out.write_all(&END).map_err(io_error(number))
         })?;
-        self.keep(encoded, compression).map(Some)
+        self.keep(number, encoded, compression).map(Some)
     }
 
-    fn keep(&self, encoded: Encoded, compression: Compression) -> Result<NewLayer, Error> {
-        let Encoded { scratch, digest, size, encoding, mut indexed } = encoded;
+    /// Where a new blob goes.
+    fn blob(&self) -> Result<Blob<'_>, Error> {
+        Ok(Blob::new(self.stage.scratch()?, self.making.early.and_then(Early::begin)))
+    }
+
+    fn keep(
+        &self,
+        number: usize,
+        encoded: Encoded<'_>,
+        compression: Compression,
+    ) -> Result<NewLayer, Error> {
+        let Encoded { scratch, digest, size, encoding, mut indexed, sending } = encoded;
         self.stage.keep(scratch, &digest)?;
         let media_type = self.subject.manifest.layer_media_type(compression);
         indexed.layer.compression = compression;
         let blob = Descriptor { media_type, digest, size };
+        if let Some(sending) = sending {
+            let part = self.fates.part(number, self.subject.manifest.layers().len());
+            sending.finish(&blob, part, self.making.reading.platform);
+        }
         Ok(NewLayer::Written { blob, encoding, indexed: Box::new(indexed) })
     }
 

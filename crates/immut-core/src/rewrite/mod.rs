@@ -24,9 +24,10 @@ use crate::image::{Descriptor, Manifest, RawManifest, RuntimeConfig};
 use crate::inventory::{self, Fresh, Indexed, Reading, Subject};
 use crate::name::Digest;
 use crate::parallel::in_parallel;
-use crate::plan::{Recoding, SettledPlan};
+use crate::plan::{Plan, Recoding, SettledPlan};
+use crate::progress::Part;
 pub use crate::progress::{Encoding, Method};
-use crate::store::{self, Layout};
+use crate::store::{self, Early, Layout};
 
 /// Why a layer could not be written anew.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,8 @@ pub struct Making<'a> {
     pub recompress: bool,
     /// How new layers are read while they are written.
     pub reading: Reading<'a>,
+    /// Where new layers are sent while they are written.
+    pub(crate) early: Option<&'a Early<'a>>,
 }
 
 impl std::fmt::Debug for Making<'_> {
@@ -155,6 +158,13 @@ struct Named {
     diff_id: Digest,
 }
 
+/// The layers that the new image keeps as they are, and what they are to it.
+pub(crate) fn untouched(subject: &Subject<'_>, plan: &Plan) -> Vec<(Descriptor, Part)> {
+    let (fates, layers) = (Fates::new(subject.inventory, plan), subject.manifest.layers());
+    let same = layers.iter().enumerate().filter(|(number, _)| !fates.touches(*number));
+    same.map(|(number, blob)| (blob.clone(), fates.part(number, layers.len()))).collect()
+}
+
 /// Makes the new image in the stage, and says what is in its layers. An empty plan gives the same
 /// image.
 pub(crate) fn rewrite(
@@ -191,6 +201,8 @@ pub(crate) fn rewrite(
     Ok((Rewritten { manifest, config: edited, layers: outcomes }, fresh))
 }
 
+/// Names the manifest from which an image was hardened.
+pub(crate) const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 /// Names an index of the old layers' contents, for lazy pulling with SOCI.
 const SOCI_INDEX: &str = "com.amazon.soci.index-digest";
@@ -227,8 +239,7 @@ fn manifest(
         if !json["annotations"].is_object() {
             json["annotations"] = serde_json::json!({});
         }
-        json["annotations"]["org.opencontainers.image.base.digest"] =
-            old.digest().to_string().into();
+        json["annotations"][BASE_DIGEST] = old.digest().to_string().into();
         // A name that was there belongs to another digest.
         match (source_name, json["annotations"].as_object_mut()) {
             (Some(name), _) => json["annotations"][BASE_NAME] = name.into(),

@@ -1,6 +1,8 @@
 //! From one store to another, byte for byte: blobs, then the manifests that name them.
 
 use std::collections::HashSet;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,7 +42,7 @@ pub fn copy_blob(blob: &Descriptor, from: &dyn Source, to: &dyn Sink) -> Result<
 }
 
 fn quiet<'a>(from: &'a dyn Source, to: &'a dyn Sink) -> Transfer<'a> {
-    Transfer { from, to, task: Task::Copy, jobs: 1, progress: &Silent }
+    Transfer::new(from, to, Task::Copy, 1, &Silent)
 }
 
 /// Manifests with all that they name, read before anything is written. What is named comes before
@@ -61,12 +63,20 @@ struct Node {
 
 /// A blob and why it is copied.
 #[derive(Debug, Clone)]
-struct Blob {
-    descriptor: Descriptor,
-    part: Part,
-    platform: Option<Platform>,
+pub(super) struct Blob {
+    pub(super) descriptor: Descriptor,
+    pub(super) part: Part,
+    pub(super) platform: Option<Platform>,
     /// The manifest that names it.
-    by: Digest,
+    pub(super) by: Digest,
+}
+
+impl Blob {
+    /// The bytes of such layers lie elsewhere, where their `urls` say; no tool pushes them.
+    pub(super) fn is_foreign(&self) -> bool {
+        let kind = &self.descriptor.media_type;
+        kind.contains("nondistributable") || kind.contains(".foreign.")
+    }
 }
 
 /// What a manifest is to the image that is copied.
@@ -95,9 +105,16 @@ impl Tree {
         self.nodes.iter().map(|node| node.digest)
     }
 
+    /// Leaves out the blobs that are there already.
+    pub(crate) fn leave_out(&mut self, is_there: impl Fn(&Digest) -> bool) {
+        for node in &mut self.nodes {
+            node.blobs.retain(|blob| !is_there(&blob.descriptor.digest));
+        }
+    }
+
     /// How many layers are not copied, since registries do not have their bytes.
     pub(crate) fn foreign(&self) -> usize {
-        self.unique().filter(|blob| is_foreign(blob)).count()
+        self.unique().filter(|blob| blob.is_foreign()).count()
     }
 
     /// Every blob once.
@@ -237,12 +254,6 @@ impl Named {
     }
 }
 
-/// The bytes of such layers lie elsewhere, where their `urls` say; no tool pushes them.
-fn is_foreign(blob: &Blob) -> bool {
-    let kind = &blob.descriptor.media_type;
-    kind.contains("nondistributable") || kind.contains(".foreign.")
-}
-
 /// From where to where, how, and who is told.
 #[derive(Clone, Copy)]
 pub(crate) struct Transfer<'a> {
@@ -251,12 +262,24 @@ pub(crate) struct Transfer<'a> {
     pub(crate) task: Task,
     pub(crate) jobs: usize,
     pub(crate) progress: &'a dyn Progress,
+    /// Set when nobody wants it any more: what is under way ends in an error.
+    pub(super) given_up: Option<&'a AtomicBool>,
 }
 
-impl Transfer<'_> {
+impl<'a> Transfer<'a> {
+    pub(crate) fn new(
+        from: &'a dyn Source,
+        to: &'a dyn Sink,
+        task: Task,
+        jobs: usize,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self { from, to, task, jobs, progress, given_up: None }
+    }
+
     /// Copies all blobs side by side, then the manifests; what is there is not sent again.
     pub(crate) fn tree(&self, tree: &Tree) -> Result<(), Error> {
-        let blobs: Vec<&Blob> = tree.unique().filter(|blob| !is_foreign(blob)).collect();
+        let blobs: Vec<&Blob> = tree.unique().filter(|blob| !blob.is_foreign()).collect();
         // An archive takes one after the other, and always in the same order.
         let jobs = if self.to.location().archive().is_some() { 1 } else { self.jobs };
         let sizes: Vec<u64> = blobs.iter().map(|blob| blob.descriptor.size).collect();
@@ -264,7 +287,7 @@ impl Transfer<'_> {
         tree.nodes.iter().try_for_each(|node| self.manifest(&node.raw))
     }
 
-    fn blob(&self, blob: &Blob) -> Result<(), Error> {
+    pub(super) fn blob(&self, blob: &Blob) -> Result<(), Error> {
         let Blob { descriptor, part, platform, by } = blob;
         let (task, digest, total) = (self.task, descriptor.digest, descriptor.size);
         let work = Work { task, platform: platform.as_ref(), part: *part, digest, total };
@@ -282,6 +305,7 @@ impl Transfer<'_> {
                 let what = format!("{} {digest}", word(*part));
                 incomplete(error, self.from, platform.as_ref(), what, by)
             })?;
+            let content = Wanted { inner: content, given_up: self.given_up };
             let error = match self.to.put(descriptor, &mut told.over(content)) {
                 Ok(()) => {
                     told.done();
@@ -314,6 +338,21 @@ impl Transfer<'_> {
             },
         };
         if there { Ok(()) } else { self.to.put_manifest(raw) }
+    }
+}
+
+/// A reader that breaks off when nobody wants it any more.
+struct Wanted<'a, R> {
+    inner: R,
+    given_up: Option<&'a AtomicBool>,
+}
+
+impl<R: Read> Read for Wanted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given_up.is_some_and(|given_up| given_up.load(Ordering::Relaxed)) {
+            return Err(io::Error::other("nobody wants it any more"));
+        }
+        self.inner.read(buffer)
     }
 }
 

@@ -7,6 +7,7 @@ mod archive;
 mod copy;
 mod cosign;
 mod draft;
+mod early;
 mod layout;
 mod listing;
 mod referrers;
@@ -25,6 +26,7 @@ pub use archive::{Archive, ArchiveDraft, Spool};
 pub(crate) use copy::{DEEPEST, Kind, MANIFESTS, Transfer, Tree};
 pub use copy::{copy, copy_blob};
 pub use draft::Draft;
+pub(crate) use early::{Early, Sending, Sent};
 pub use layout::Layout;
 pub(crate) use referrers::subject;
 pub use registry::{Registry, RegistryOptions};
@@ -81,6 +83,12 @@ pub trait Sink: Source {
     /// Writes a blob; the content must match `blob` or nothing is written.
     fn put(&self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), Error>;
 
+    /// Begins a blob whose digest and size are not known yet; none where that cannot be, or not
+    /// before the rest is there.
+    fn begin(&self) -> Result<Option<Box<dyn Growing + '_>>, Error> {
+        Ok(None)
+    }
+
     /// Writes a manifest or index by its digest. A manifest with a `subject` becomes a referrer of
     /// it; where there is no referrers API the fallback index is merged, never overwritten.
     fn put_manifest(&self, manifest: &RawManifest) -> Result<(), Error>;
@@ -91,6 +99,16 @@ pub trait Sink: Source {
     /// Ends the writing. A layout or an archive is as it was until then, and whole afterwards; with
     /// a registry everything was done at once. Verbs that write end with it.
     fn finish(&self) -> Result<(), Error>;
+}
+
+/// A blob that is written while it is made. One that is dropped before [`Growing::finish`] is given up.
+pub trait Growing: Send {
+    /// Writes the next bytes; it waits while too many are under way. After an error there is nothing
+    /// more to be done but to drop it.
+    fn write(&mut self, piece: &[u8]) -> Result<(), Error>;
+
+    /// Says what was written: if that is not what was received, the blob is not there.
+    fn finish(self: Box<Self>, blob: &Descriptor) -> Result<(), Error>;
 }
 
 /// An image that a store lists.

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tests tell what they measure")]
 
 mod accounts;
+mod ahead;
 mod archives;
 mod carrier;
 mod common;

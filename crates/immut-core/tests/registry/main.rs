@@ -4,6 +4,7 @@ mod auth;
 mod copy;
 mod downloads;
 mod faults;
+mod growing;
 mod habits;
 mod messages;
 mod peers;

@@ -261,3 +261,18 @@ fn a_mount_without_a_session_is_no_session() {
     }
     assert_eq!(there.count("POST", ""), 8);
 }
+
+#[test]
+fn uploads_side_by_side_find_out_together_what_a_registry_takes() {
+    for _ in 0..20 {
+        let there = takes(Uploads { largest_body: Some(300_000), ..Uploads::default() });
+        let registry = connect(&there, "demo/app");
+        std::thread::scope(|scope| {
+            for size in 0..4 {
+                let registry = &registry;
+                scope.spawn(move || put(registry, &content(2 * MIB + size)).expect("pushed"));
+            }
+        });
+        assert_eq!(there.blobs("demo/app").len(), 4);
+    }
+}

@@ -69,6 +69,8 @@ struct Shared {
     storage: Arc<Mutex<Storage>>,
     tokens: Mutex<Tokens>,
     faults: Mutex<Vec<Armed>>,
+    /// Method and target of what came, before its body was read.
+    arrived: Mutex<Vec<(String, String)>>,
     log: Mutex<Vec<Logged>>,
     stopped: AtomicBool,
 }
@@ -105,6 +107,7 @@ impl Registry {
             storage,
             tokens: Mutex::default(),
             faults: Mutex::default(),
+            arrived: Mutex::default(),
             log: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
@@ -129,6 +132,18 @@ impl Registry {
     pub fn count(&self, method: &str, part: &str) -> usize {
         let log = self.log();
         log.iter().filter(|line| line.method == method && line.target.contains(part)).count()
+    }
+
+    /// How many requests with that method and that part in their target have begun, though their
+    /// bodies may still be under way.
+    pub fn begun(&self, method: &str, part: &str) -> usize {
+        let arrived = lock(&self.shared.arrived);
+        arrived.iter().filter(|(own, target)| own == method && target.contains(part)).count()
+    }
+
+    /// How many upload sessions are neither finished nor given back.
+    pub fn open_uploads(&self) -> usize {
+        lock(&self.shared.storage).uploads.len()
     }
 
     /// The tags of a repository and the digests that they name.
@@ -219,6 +234,7 @@ impl Shared {
             if self.stopped.load(Ordering::SeqCst) {
                 return Ok(());
             }
+            lock(&self.arrived).push((request.method.clone(), request.target.clone()));
             let fault = self.armed(&request);
             // What lies unread when a connection is closed makes the client's end break.
             if let Some(Fault::Break(count)) = fault {

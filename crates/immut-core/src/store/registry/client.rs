@@ -47,6 +47,8 @@ enum Payload {
     Bytes(Bytes),
     /// Content that comes once: from that byte up to that byte.
     Feed(Feed, u64, u64),
+    /// All of a content that comes once and has no size yet.
+    Open(Feed),
 }
 
 impl Call {
@@ -80,6 +82,11 @@ impl Call {
         self
     }
 
+    pub(super) fn open_feed(mut self, feed: &Feed) -> Self {
+        self.payload = Payload::Open(feed.clone());
+        self
+    }
+
     fn is_read(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }
@@ -89,6 +96,7 @@ impl Call {
         match &self.payload {
             Payload::Bytes(_) => true,
             Payload::Feed(feed, at, _) => feed.reaches(*at),
+            Payload::Open(feed) => feed.reaches(0),
         }
     }
 }
@@ -176,7 +184,7 @@ impl Client {
         match &call.payload {
             Payload::Bytes(_) => self.retrying(|| self.attempt(call)).await,
             // What is there already would be doubled: the session has to be asked first.
-            Payload::Feed(..) => self.attempt(call).await,
+            Payload::Feed(..) | Payload::Open(_) => self.attempt(call).await,
         }
     }
 
@@ -285,6 +293,10 @@ impl Client {
             Payload::Feed(feed, at, end) => {
                 let body = Body::wrap_stream(feed.stream(*at, *end));
                 let request = request.header("content-length", end - at).body(body);
+                self.transport.send_long(&call.step, request, || feed.taken()).await
+            }
+            Payload::Open(feed) => {
+                let request = request.body(Body::wrap_stream(feed.stream(0, u64::MAX)));
                 self.transport.send_long(&call.step, request, || feed.taken()).await
             }
         }

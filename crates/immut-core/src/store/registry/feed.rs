@@ -34,15 +34,23 @@ struct Kept {
     broken: bool,
     /// Which stream may take from the channel: the newest.
     stream: u64,
+    /// How many bytes are kept.
+    most: u64,
 }
 
 impl Feed {
     /// A feed and the end to put content into: pieces, or `None` when no more will come although
     /// more should.
     pub(super) fn new() -> (Sender<Option<Bytes>>, Self) {
+        Self::keeping(KEPT)
+    }
+
+    /// A feed that keeps only so many bytes of what was sent.
+    pub(super) fn keeping(most: u64) -> (Sender<Option<Bytes>>, Self) {
         let (sender, receiver) = channel(PIECES);
         let receiver = tokio::sync::Mutex::new(receiver);
-        let (kept, taken) = (Mutex::default(), AtomicU64::new(0));
+        let kept = Mutex::new(Kept { most, ..Kept::default() });
+        let taken = AtomicU64::new(0);
         (sender, Self(Arc::new(Inner { receiver, kept, taken })))
     }
 
@@ -150,7 +158,7 @@ impl Kept {
     fn keep(&mut self, piece: &Bytes) {
         self.end += piece.len() as u64;
         self.pieces.push_back(piece.clone());
-        while self.end - self.start > KEPT
+        while self.end - self.start > self.most
             && let Some(first) = self.pieces.pop_front()
         {
             self.start += first.len() as u64;

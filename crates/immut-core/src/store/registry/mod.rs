@@ -15,6 +15,7 @@
 //!   the last 8 MiB that were sent; else it begins again, in smaller requests, while its beginning is
 //!   still held. A reader cannot be rewound, so after that it is [`Error::Interrupted`]; whoever copies
 //!   an image opens the content again.
+//!   A blob that is sent while it is made ([`Sink::begin`]) has one attempt.
 //! - **Nothing a server sends is believed**: digests are checked, documents have a limit, and a
 //!   broken answer is an error and no panic.
 
@@ -25,6 +26,7 @@ mod credentials;
 mod download;
 mod error;
 mod feed;
+mod growing;
 mod manifests;
 mod referrers;
 mod retry;
@@ -41,7 +43,7 @@ use std::time::Duration;
 pub use credentials::{Environment, Error as CredentialsError};
 pub use error::{Account, Cause, Error};
 
-use super::{Sink, Source, Verified};
+use super::{Growing, Sink, Source, Verified};
 use crate::image::{Descriptor, RawManifest};
 use crate::name::{Digest, Location, Repository};
 use crate::store;
@@ -49,6 +51,7 @@ use blocking::Runtime;
 use client::Client;
 use download::Download;
 use feed::Feed;
+use growing::Upload;
 use session::{Mount, Session};
 
 /// A repository of a registry, as a source and a sink of images.
@@ -251,6 +254,10 @@ impl Sink for Registry {
         let Some(session) = filled? else { return Ok(()) };
         let (client, asked) = (self.client.clone(), blob.clone());
         self.run(async move { client.complete(&asked, &session).await })
+    }
+
+    fn begin(&self) -> Result<Option<Box<dyn Growing + '_>>, store::Error> {
+        Ok(Upload::begin(self)?.map(|upload| Box::new(upload) as Box<dyn Growing>))
     }
 
     fn put_manifest(&self, manifest: &RawManifest) -> Result<(), store::Error> {

@@ -1,6 +1,7 @@
 //! Upload sessions (distribution specification 1.1, "Pushing blobs"): opened, filled, asked how far
 //! they are, finished, given back.
 
+use bytes::Bytes;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -84,14 +85,17 @@ impl Client {
         }
     }
 
-    /// Opens a session.
+    /// Opens a session for a blob.
     pub(super) async fn start(&self, digest: &Digest) -> Result<Session, Error> {
-        let step = format!("start the upload of blob {digest}");
-        let call = Call::new(&step, Method::POST, self.uploads_url(), self.to_push());
+        self.open(&format!("start the upload of blob {digest}")).await
+    }
+
+    /// Opens a session for what the step is about.
+    pub(super) async fn open(&self, step: &str) -> Result<Session, Error> {
+        let call = Call::new(step, Method::POST, self.uploads_url(), self.to_push());
         let response = self.succeed(&call).await?;
-        self.opened(&step, &response)?.ok_or_else(|| {
-            self.transport.protocol(&step, "it does not say where to send the bytes")
-        })
+        self.opened(step, &response)?
+            .ok_or_else(|| self.transport.protocol(step, "it does not say where to send the bytes"))
     }
 
     fn opened(&self, step: &str, response: &Response) -> Result<Option<Session>, Error> {
@@ -111,18 +115,51 @@ impl Client {
         end: u64,
     ) -> Result<(), Error> {
         let step = format!("push blob {}", blob.digest);
-        let mut call = Call::new(&step, Method::PATCH, session.url.clone(), self.to_push())
-            .header(CONTENT_TYPE, OCTETS)
-            .feed(feed, session.at, end);
+        let mut call = self.patch_of(&step, session).feed(feed, session.at, end);
         if session.at > 0 || end < blob.size {
-            call = call.header(CONTENT_RANGE, &format!("{}-{}", session.at, end.saturating_sub(1)));
+            call = call.header(CONTENT_RANGE, &range(session.at, end));
         }
-        let response = self.succeed(&call).await?;
-        if let Some(location) = text(response.headers(), "location") {
-            session.url = self.transport.target(&step, response.url(), location)?;
-        }
+        self.patched(&call, session).await?;
         // What the answer says of a `Range` is not asked: ECR's does not move after the first chunk.
         session.at = end;
+        Ok(())
+    }
+
+    /// Sends all bytes of a feed into a session, however many there will be.
+    pub(super) async fn patch_all(
+        &self,
+        step: &str,
+        session: &mut Session,
+        feed: &Feed,
+    ) -> Result<(), Error> {
+        let call = self.patch_of(step, session).open_feed(feed);
+        self.patched(&call, session).await
+    }
+
+    /// Sends the next bytes into a session.
+    pub(super) async fn patch_chunk(
+        &self,
+        step: &str,
+        session: &mut Session,
+        chunk: Bytes,
+    ) -> Result<(), Error> {
+        let end = session.at + chunk.len() as u64;
+        let call = self.patch_of(step, session).header(CONTENT_RANGE, &range(session.at, end));
+        self.patched(&call.bytes(chunk), session).await?;
+        session.at = end;
+        Ok(())
+    }
+
+    fn patch_of(&self, step: &str, session: &Session) -> Call {
+        let call = Call::new(step, Method::PATCH, session.url.clone(), self.to_push());
+        call.header(CONTENT_TYPE, OCTETS)
+    }
+
+    async fn patched(&self, call: &Call, session: &mut Session) -> Result<(), Error> {
+        let response = self.succeed(call).await?;
+        if let Some(location) = text(response.headers(), "location") {
+            session.url = self.transport.target(&call.step, response.url(), location)?;
+        }
         Ok(())
     }
 
@@ -186,6 +223,11 @@ impl Client {
     fn uploads_url(&self) -> Url {
         self.url(&["blobs", "uploads", ""])
     }
+}
+
+/// The bytes from `at` up to `end`, as `Content-Range` has them.
+fn range(at: u64, end: u64) -> String {
+    format!("{at}-{}", end.saturating_sub(1))
 }
 
 /// The number of bytes that a `Range: 0-LAST` speaks of; `0-0` is what registries say of none.

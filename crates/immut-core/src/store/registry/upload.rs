@@ -35,13 +35,14 @@ impl Client {
         };
         let (mut tried, mut furthest) = (0, 0);
         loop {
-            let error = match self.send_into(&blob, &mut session, &feed).await {
+            let manner = self.manner();
+            let error = match self.send_into(&blob, &mut session, &feed, manner).await {
                 Ok(true) => return Ok(None),
                 Ok(false) => return Ok(Some(session)),
                 Err(store::Error::Registry(error)) => error,
                 Err(error) => return Err(error),
             };
-            session = self.recover(&blob, session, &feed, error, tried).await?;
+            session = self.recover(&blob, session, &feed, error, (manner, tried)).await?;
             // Whoever gets somewhere may break again.
             tried = if session.at >= furthest + PROGRESS { 0 } else { tried + 1 };
             furthest = furthest.max(session.at);
@@ -54,8 +55,9 @@ impl Client {
         blob: &Descriptor,
         session: &mut Session,
         feed: &Feed,
+        manner: Manner,
     ) -> Result<bool, store::Error> {
-        let size = match self.manner() {
+        let size = match manner {
             Manner::Whole if session.at == 0 => {
                 self.finish(blob, session, Some(feed)).await?;
                 return Ok(true);
@@ -72,17 +74,24 @@ impl Client {
         Ok(false)
     }
 
-    /// The session to go on with after an error, if it is not the last word.
+    /// What to try after that manner was refused with that status: what another upload has found
+    /// out meanwhile, else the next.
+    pub(super) fn after(&self, refused: Manner, status: u16, size: u64) -> Option<Manner> {
+        let next = refused.after(status, size)?;
+        Some(Some(self.manner()).filter(|now| *now != refused).unwrap_or(next))
+    }
+
+    /// The session to go on with after an error of the try in that manner, if it is not the last word.
     async fn recover(
         &self,
         blob: &Descriptor,
         session: Session,
         feed: &Feed,
         error: Error,
-        tried: u32,
+        (manner, tried): (Manner, u32),
     ) -> Result<Session, Error> {
         let status = error.status().unwrap_or_default();
-        let other = self.manner().after(status, blob.size).filter(|_| session.at == 0);
+        let other = self.after(manner, status, blob.size).filter(|_| session.at == 0);
         // Once more may help when the token died while the bytes were sent, or the session did.
         let lost = match status {
             401 => !feed.reaches(session.at),
@@ -109,7 +118,7 @@ impl Client {
             _ => self.abandon(session).await,
         }
         // Where a broken request cannot be gone on with, smaller ones lose less.
-        let smaller = self.manner().after(413, blob.size).filter(|_| error.is_break());
+        let smaller = self.after(manner, 413, blob.size).filter(|_| error.is_break());
         if let Some(other) = other.or(smaller) {
             self.take_as(other);
         }
