@@ -11,6 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use immut_core::finding::Severity;
 use immut_core::image::{Compression, Platform};
 use immut_core::name::{Reference, tag_name};
+use immut_core::path::RootPath;
 use immut_core::plan::{Healthcheck, Recoding};
 use immut_core::rules::Keep;
 use immut_core::trust::KeySource;
@@ -54,6 +55,10 @@ pub(crate) enum Command {
     Plan(Box<Plan>),
     /// Say what rules find in an image
     Audit(Audit),
+    /// Say whether an image can start as it is, and why not
+    Check(Check),
+    /// Say why paths of an image stay or go, and who needs them
+    Explain(Box<Explain>),
     /// Sign an image that is there already
     Sign(Sign),
     /// Check that a key signed an image
@@ -117,6 +122,9 @@ pub(crate) struct Choices {
     /// The health check, as a JSON list, or none
     #[arg(long, value_name = "JSON|none")]
     pub(crate) healthcheck: Option<Healthcheck>,
+    /// Another command that the image is started with, as a JSON list; what it needs stays too
+    #[arg(long, value_name = "JSON", value_parser = words)]
+    pub(crate) start_with: Vec<Words>,
     /// The user to run as, in numbers [default: the image's own, 65532:65532 for root]
     #[arg(long, value_name = "UID[:GID]")]
     pub(crate) user: Option<UserId>,
@@ -259,6 +267,45 @@ pub(crate) struct Audit {
     /// Exit 1 if something at least that bad is found
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     pub(crate) fail_on: Option<Severity>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Followed are the words of entrypoint, cmd and health check, links, first lines of scripts and \
+what shell scripts run, the loader and the libraries of ELF files, and what is loaded by name. The exit \
+code is 4 if something that the start cannot go without is missing, broken, for another processor, or \
+denied to the image's user."
+)]
+pub(crate) struct Check {
+    /// The image: REPO[:TAG][@sha256:...], oci:DIR[...], oci-archive:FILE[...], docker-archive:FILE[...]
+    pub(crate) source: Reference,
+    /// Another command that the image is started with, as a JSON list
+    #[arg(long, value_name = "JSON", value_parser = words)]
+    pub(crate) start_with: Vec<Words>,
+    /// A platform of an index, such as linux/arm64 [default: all]
+    #[arg(long, value_name = "P")]
+    pub(crate) platform: Vec<Platform>,
+    /// How it is shown
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "What is explained is the plan that harden would make with the same choices:
+  immut explain REPO:TAG /bin/sh /usr/lib/x86_64-linux-gnu/libssl.so.3"
+)]
+pub(crate) struct Explain {
+    /// The image: REPO[:TAG][@sha256:...], oci:DIR[...], oci-archive:FILE[...], docker-archive:FILE[...]
+    pub(crate) source: Reference,
+    /// Paths in the image
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<RootPath>,
+    #[command(flatten)]
+    pub(crate) choices: Choices,
+    /// How it is shown
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

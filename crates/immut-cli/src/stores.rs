@@ -93,8 +93,26 @@ pub(crate) fn pinned(reference: &Reference, source: &dyn Source) -> Result<Pinne
     )))
 }
 
+/// The folder where the image is made; a temporary one goes when the run ends.
+pub(crate) struct Stage {
+    pub(crate) layout: Layout,
+    _temporary: Option<Unfinished>,
+}
+
+impl Stage {
+    pub(crate) fn new(folder: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(folder) = folder {
+            return Ok(Self { layout: Layout::create(folder)?, _temporary: None });
+        }
+        let failed =
+            |source| Failure::Local { action: "create", path: "a temporary folder".into(), source };
+        let temporary = temporary_stage().map_err(failed)?;
+        Ok(Self { layout: Layout::temporary(temporary.path())?, _temporary: Some(temporary) })
+    }
+}
+
 /// A folder for a stage, which is removed when it is given up or the process ends by a signal.
-pub(crate) fn temporary_stage() -> std::io::Result<Unfinished> {
+fn temporary_stage() -> std::io::Result<Unfinished> {
     Unfinished::folder(&temporary_folder(), "stage", 0o700)
 }
 

@@ -5,8 +5,10 @@ use crate::finding::Finding;
 use crate::image::Platform;
 use crate::name::Digest;
 use crate::options::Options;
-use crate::plan::{Kept, Totals};
-use crate::planning::{Planned, Planning, plan};
+use crate::plan::{Kept, Totals, kept, totals};
+use crate::planning::{Seen, see_image};
+use crate::rules::examine;
+use crate::select::read;
 use crate::store::Source;
 
 /// What was found in one image.
@@ -49,26 +51,28 @@ pub struct Audit {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn audit(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Audit, Error> {
-    let Planning { platforms, left_out } = plan(digest, source, options)?;
-    Ok(Audit { platforms: platforms.into_iter().map(audited).collect(), left_out })
+    options.choices.check(&options.catalog)?;
+    let (seen, beside) = see_image(&read(digest, source)?, source, None, options)?;
+    let platforms = seen.into_iter().map(|one| audited(one, options)).collect();
+    Ok(Audit { platforms, left_out: beside.left_out })
 }
 
-fn audited(planned: Planned) -> Audited {
-    let Planned { platform, manifest, findings, plan, .. } = planned;
-    let kept = |finding: &Finding| {
+fn audited(seen: Seen, options: &Options) -> Audited {
+    let mut findings = examine(&options.catalog, &seen.subject());
+    let kept = kept(&options.catalog, &seen.inventory, &findings, &options.choices);
+    findings.retain(|finding| {
         let same = |kept: &Kept| {
             kept.rule == finding.rule
                 && finding.subject.path().is_some_and(|path| *path == kept.path)
         };
-        plan.kept.iter().any(same)
-    };
-    let findings = findings.into_iter().filter(|finding| !kept(finding)).collect();
+        !kept.iter().any(same)
+    });
     Audited {
-        platform,
-        digest: manifest.digest(),
+        platform: seen.platform,
+        digest: seen.manifest.digest(),
         findings,
-        kept: plan.kept,
-        totals: plan.before,
-        unseen: plan.unseen,
+        kept,
+        totals: totals(&seen.inventory, seen.inventory.names()),
+        unseen: seen.inventory.unseen().to_vec(),
     }
 }

@@ -6,6 +6,7 @@
 //! audit  = Source -> Inventory -> Findings
 //! plan   = Source -> Inventory -> Findings -> Plan
 //! harden = Source -> Inventory -> Findings -> Plan -> rewrite -> Hardened -> publish (Sink, Signer)
+//! check  = Source -> Inventory -> Closure -> what keeps the image from starting
 //! verify = pinned reference -> signatures -> Verified
 //! copy   = Source -> Sink, byte for byte
 //! ```
@@ -18,7 +19,7 @@
 //! use immut_core::{Options, audit, harden, store::Layout};
 //! let folder = tempfile::tempdir()?;
 //! # let image = Recipe::new()
-//! #     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, b"program"))
+//! #     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, contents::program()))
 //! #     .entrypoint(&["/app"]).write(&folder.path().join("image"));
 //! # let reference = format!("oci:{}@{}", folder.path().join("image").display(), image.digest);
 //! let source = Layout::open(&folder.path().join("image"))?;
@@ -31,14 +32,17 @@
 
 mod archive;
 mod audit;
+mod check;
 mod codec;
 mod copy;
 mod error;
+mod explain;
 pub mod finding;
 mod harden;
 pub mod image;
 pub mod inventory;
 pub mod name;
+pub mod needs;
 mod options;
 mod parallel;
 pub mod path;
@@ -55,8 +59,10 @@ pub mod user;
 
 pub use archive::Error as ArchiveError;
 pub use audit::{Audit, Audited, audit};
+pub use check::{Check, Checked, check};
 pub use copy::{Copied, Copying, Referrers, Tagging, copy};
 pub use error::{Error, LeftOut, Refused};
+pub use explain::{Explanation, Needed, There, explain};
 pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
 pub use options::{Ahead, Options};
 pub use planning::{Planned, Planning, plan};

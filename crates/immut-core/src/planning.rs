@@ -3,8 +3,9 @@
 use crate::error::{Error, LeftOut};
 use crate::finding::Finding;
 use crate::image::{Image, Manifest, Platform, RuntimeConfig};
-use crate::inventory::{Inventory, Reading, Subject};
+use crate::inventory::{Contents, Inventory, Reading, Subject};
 use crate::name::Digest;
+use crate::needs::{Files, Known};
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::rules::examine;
@@ -26,6 +27,8 @@ pub struct Planned {
     pub findings: Vec<Finding>,
     /// What would be done.
     pub plan: Plan,
+    /// What is known of the files that its start needs.
+    pub known: Known,
 }
 
 /// The plans of an image: its platforms, and what was left out.
@@ -37,54 +40,88 @@ pub struct Planning {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Says what hardening an image would do, for each platform; nothing is written.
+/// Says what hardening an image would do, for each platform. Nothing is written but to the stage,
+/// where layers are kept while files that the start needs are looked into.
 ///
 /// ```
 /// # use immut_testkit::{Recipe, contents, recipe::IndexRecipe};
 /// use immut_core::{Options, store::Layout};
 /// let folder = tempfile::tempdir()?;
 /// let linux = Recipe::new()
-///     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, b"program"))
+///     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, contents::program()))
 ///     .user("7").entrypoint(&["/app"]);
 /// let image = IndexRecipe::new().image(&linux).image(&linux.clone().platform("windows", "amd64"))
 ///     .write(folder.path());
-/// let source = Layout::open(folder.path())?;
-/// let planning = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+/// # let temporary = tempfile::tempdir()?;
+/// let (source, stage) = (Layout::open(folder.path())?, Layout::temporary(temporary.path())?);
+/// let digest = image.digest.parse()?;
+/// let planning = immut_core::plan(&digest, &source, &stage, &Options::default())?;
 /// let plan = &planning.platforms[0].plan;
 /// assert!(plan.conflicts.is_empty());
 /// assert_eq!(plan.steps[0].because.first().map(|rule| rule.as_str()), Some("shell"));
 /// assert_eq!(planning.left_out[0].what, "windows/amd64");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn plan(digest: &Digest, source: &dyn Source, options: &Options) -> Result<Planning, Error> {
-    let (platforms, beside) = plan_image(&read(digest, source)?, source, None, options)?;
+pub fn plan(
+    digest: &Digest,
+    source: &dyn Source,
+    stage: &Layout,
+    options: &Options,
+) -> Result<Planning, Error> {
+    let (platforms, beside) = plan_image(&read(digest, source)?, source, stage, options)?;
     Ok(Planning { platforms, left_out: beside.left_out })
 }
 
-/// Plans all platforms; blobs that are read are kept in the stage, if there is one.
+/// Plans all platforms; blobs that are read are kept in the stage.
 pub(crate) fn plan_image(
+    image: &Image,
+    source: &dyn Source,
+    stage: &Layout,
+    options: &Options,
+) -> Result<(Vec<Planned>, Beside), Error> {
+    options.choices.check(&options.catalog)?;
+    let (seen, beside) = see_image(image, source, Some(stage), options)?;
+    let planned = seen.into_iter().map(|one| plan_one(one, stage, options));
+    Ok((planned.collect::<Result<_, _>>()?, beside))
+}
+
+/// One platform as it was read.
+pub(crate) struct Seen {
+    pub(crate) platform: Platform,
+    pub(crate) manifest: Manifest,
+    pub(crate) config: RuntimeConfig,
+    pub(crate) inventory: Inventory,
+}
+
+impl Seen {
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject { manifest: &self.manifest, config: &self.config, inventory: &self.inventory }
+    }
+}
+
+/// Reads the platforms that were asked for; blobs are kept in the stage, if there is one.
+pub(crate) fn see_image(
     image: &Image,
     source: &dyn Source,
     stage: Option<&Layout>,
     options: &Options,
-) -> Result<(Vec<Planned>, Beside), Error> {
-    options.choices.check(&options.catalog)?;
+) -> Result<(Vec<Seen>, Beside), Error> {
     let Selection { chosen, beside } = select(image, &options.platforms, source)?;
-    let planned = chosen.into_iter().map(|one| plan_one(one, source, stage, options));
-    Ok((planned.collect::<Result<_, _>>()?, beside))
+    let see = |Chosen { platform, manifest, config }| {
+        let reading = Reading { platform: Some(&platform), ..options.reading() };
+        let inventory = Inventory::read(&manifest, &config, source, stage, reading)?;
+        Ok::<_, Error>(Seen { platform, manifest, config, inventory })
+    };
+    Ok((chosen.into_iter().map(see).collect::<Result<_, _>>()?, beside))
 }
 
-fn plan_one(
-    chosen: Chosen,
-    source: &dyn Source,
-    stage: Option<&Layout>,
-    options: &Options,
-) -> Result<Planned, Error> {
-    let Chosen { platform, manifest, config } = chosen;
-    let reading = Reading { platform: Some(&platform), ..options.reading() };
-    let inventory = Inventory::read(&manifest, &config, source, stage, reading)?;
-    let subject = Subject { manifest: &manifest, config: &config, inventory: &inventory };
+fn plan_one(seen: Seen, stage: &Layout, options: &Options) -> Result<Planned, Error> {
+    let subject = seen.subject();
     let findings = examine(&options.catalog, &subject);
-    let plan = Plan::new(&options.catalog, &subject, &findings, &options.choices)?;
-    Ok(Planned { platform, manifest, config, inventory, findings, plan })
+    let known = Known::default();
+    let files = Files::new(Contents::new(&subject, stage), &known);
+    let plan = Plan::new(&options.catalog, &subject, &findings, &options.choices, &files)?;
+    files.check()?;
+    let Seen { platform, manifest, config, inventory } = seen;
+    Ok(Planned { platform, manifest, config, inventory, findings, plan, known })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::finding::RuleId;
 use crate::name::Digest;
 use crate::path::RootPath;
-use crate::plan::{Action, Because, Totals};
+use crate::plan::{Action, Because, Package, Packages, Totals};
 
 /// The version of the receipt's form.
 pub const VERSION: u32 = 1;
@@ -48,6 +48,8 @@ pub struct PlatformReceipt {
     pub before: Totals,
     /// Files and bytes of the merged view after.
     pub after: Totals,
+    /// The packages that the image's databases name.
+    pub packages: PackageLists,
     /// Each layer of the source.
     pub layers: Vec<Layer>,
     /// Each entry that is gone.
@@ -66,6 +68,31 @@ pub struct PlatformReceipt {
     pub notes: Vec<String>,
     /// What could not be seen or proven.
     pub unseen: Vec<String>,
+}
+
+/// What became of packages.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageLists {
+    /// They are gone.
+    pub removed: Vec<Package>,
+    /// A part of them is gone.
+    pub partly_kept: Vec<Package>,
+    /// How many stay as they are.
+    pub kept_count: usize,
+    /// Their names.
+    pub kept: Vec<String>,
+}
+
+impl From<&Packages> for PackageLists {
+    fn from(packages: &Packages) -> Self {
+        Self {
+            removed: packages.removed.clone(),
+            partly_kept: packages.partly_kept.clone(),
+            kept_count: packages.kept.len(),
+            kept: packages.kept.iter().map(|package| package.name.clone()).collect(),
+        }
+    }
 }
 
 /// What became of a layer.
@@ -210,6 +237,8 @@ pub(crate) fn config_change(action: &Action, rules: &Because) -> Option<ConfigCh
         Action::SetUser { to, .. } => ("/config/User", to.clone().into()),
         Action::SetEntrypoint { to } => ("/config/Entrypoint", to.clone().into()),
         Action::SetCmd { to } => ("/config/Cmd", to.clone().into()),
+        Action::SetVariable { name, value } => ("/config/Env", format!("{name}={value}").into()),
+        Action::SetWorkingDir { to } => ("/config/WorkingDir", to.clone().into()),
         Action::SetHealthcheck { to } => ("/config/Healthcheck", to.clone().unwrap_or_default()),
         _ => return None,
     };

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// A minimal ELF64 x86-64 executable (header only), followed by `strings`, each ended by NUL.
+/// A minimal ELF64 executable (header only) that says of no processor that it is for it, followed by
+/// `strings`, each ended by NUL.
 pub fn elf(strings: &[&str]) -> Vec<u8> {
     elf_with(None, strings)
 }
@@ -19,7 +20,7 @@ fn elf_with(interpreter: Option<&str>, strings: &[&str]) -> Vec<u8> {
     file.resize(16, 0);
     let programs = u16::from(interpreter.is_some());
     file.extend(2_u16.to_le_bytes()); // ET_EXEC
-    file.extend(62_u16.to_le_bytes()); // EM_X86_64
+    file.extend(0_u16.to_le_bytes()); // EM_NONE
     file.extend(1_u32.to_le_bytes());
     file.extend(0x40_0000_u64.to_le_bytes()); // entry
     file.extend((u64::from(programs) * HEADER).to_le_bytes()); // e_phoff
@@ -55,20 +56,17 @@ pub fn busybox() -> Vec<u8> {
 /// dash, the `/bin/sh` of Debian.
 pub fn dash() -> Vec<u8> {
     let marks = ["arithmetic expression: %s: \"%s\"", "expecting primary", "Syntax error: %s"];
-    dynamic_elf(INTERPRETER, &[&marks[..], &["xvsnprintf failed"]].concat())
+    elf(&[&marks[..], &["xvsnprintf failed"]].concat())
 }
 
 /// bash.
 pub fn bash() -> Vec<u8> {
-    dynamic_elf(
-        INTERPRETER,
-        &["GNU bash, version %s (%s)\n", "BASH_VERSINFO", "BASH_EXECUTION_STRING"],
-    )
+    elf(&["GNU bash, version %s (%s)\n", "BASH_VERSINFO", "BASH_EXECUTION_STRING"])
 }
 
 /// A program that is none of the shells.
 pub fn program() -> Vec<u8> {
-    dynamic_elf(INTERPRETER, &["usage: %s [OPTION]...", "Report bugs to nobody"])
+    elf(&["usage: %s [OPTION]...", "Report bugs to nobody"])
 }
 
 /// A package as its database knows it.
@@ -149,8 +147,6 @@ pub fn base64(bytes: &[u8]) -> String {
     }
     text
 }
-
-const INTERPRETER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 #[cfg(test)]
 mod tests {

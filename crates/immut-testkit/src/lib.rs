@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test kit that cannot do its work stops the test")]
 
 pub mod contents;
+pub mod elf;
 pub mod encoders;
 pub mod fixtures;
 pub mod generate;

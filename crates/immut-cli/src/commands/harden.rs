@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use immut_core::name::PinnedRef;
-use immut_core::store::{self, Layout, Sink, Unfinished};
+use immut_core::store::{self, Sink};
 use immut_core::trust::{self, LocalKey, Signer};
 use immut_core::{Ahead, Options, Publication, harden, publish};
 
@@ -13,6 +13,7 @@ use crate::args::{Global, Harden};
 use crate::destination::Destination;
 use crate::exit::{Code, Failure};
 use crate::files::Output;
+use crate::stores::Stage;
 use crate::{keys, progress, render, stores};
 
 pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
@@ -80,24 +81,6 @@ fn key(args: &Harden) -> Result<Option<LocalKey>, Failure> {
         keys::generate_if_missing(source)?;
     }
     keys::load(source).map(Some)
-}
-
-/// The folder where the image is made; a temporary one goes when the run ends.
-struct Stage {
-    layout: Layout,
-    _temporary: Option<Unfinished>,
-}
-
-impl Stage {
-    fn new(folder: Option<&Path>) -> Result<Self, Failure> {
-        if let Some(folder) = folder {
-            return Ok(Self { layout: Layout::create(folder)?, _temporary: None });
-        }
-        let failed =
-            |source| Failure::Local { action: "create", path: "a temporary folder".into(), source };
-        let temporary = stores::temporary_stage().map_err(failed)?;
-        Ok(Self { layout: Layout::temporary(temporary.path())?, _temporary: Some(temporary) })
-    }
 }
 
 /// What is written besides the image.

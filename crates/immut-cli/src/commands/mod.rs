@@ -1,7 +1,9 @@
 //! The subcommands: options from arguments, call the core, render.
 
 mod audit;
+mod check;
 mod copy;
+mod explain;
 mod harden;
 mod key;
 mod plan;
@@ -28,6 +30,8 @@ pub(crate) fn run(args: &Args) -> Result<Code, Failure> {
         Command::Copy(command) => copy::run(command, global),
         Command::Plan(command) => plan::run(command, global),
         Command::Audit(command) => audit::run(command, global),
+        Command::Check(command) => check::run(command, global),
+        Command::Explain(command) => explain::run(command, global),
         Command::Sign(command) => sign::run(command, global),
         Command::Verify(command) => verify::run(command, global),
         Command::Key(command) => key::run(command),
@@ -65,6 +69,7 @@ fn choices(args: &args::Choices) -> Result<Choices, Failure> {
         entrypoint: args.entrypoint.as_ref().map(|words| words.0.clone()),
         cmd: args.cmd.as_ref().map(|words| words.0.clone()),
         healthcheck: args.healthcheck.clone(),
+        start_with: args.start_with.iter().map(|words| words.0.clone()).collect(),
         user: args.user,
         compression: args.compression.into(),
     })

@@ -5,13 +5,15 @@ use immut_core::plan;
 use super::{choices, options};
 use crate::args::{Format, Global, Plan};
 use crate::exit::{Code, Failure};
+use crate::stores::Stage;
 use crate::{render, stores};
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Result<Code, Failure> {
     let source = stores::source(&args.source.location, global)?;
     let (digest, pinned) = stores::resolve(&args.source, &*source)?;
     let options = options(choices(&args.choices)?, &args.choices.platform, global)?;
-    let planning = plan(&digest, &*source, &options)?;
+    let stage = Stage::new(None)?;
+    let planning = plan(&digest, &*source, &stage.layout, &options)?;
     match args.format {
         Format::Human => render::human::plans(&pinned, &planning),
         Format::Json => render::human::product(&render::json::plans(&pinned, &planning)),

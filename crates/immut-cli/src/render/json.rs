@@ -3,7 +3,8 @@
 use immut_core::finding::{Finding, Subject};
 use immut_core::name::PinnedRef;
 use immut_core::plan::{Action, Conflict, Kept, Step};
-use immut_core::{Audit, LeftOut, Planning};
+use immut_core::receipt::PackageLists;
+use immut_core::{Audit, Check, Explanation, LeftOut, Needed, Planning, There};
 use serde_json::{Value, json};
 
 const VERSION: u32 = 1;
@@ -31,6 +32,7 @@ pub(crate) fn plans(image: &PinnedRef, planning: &Planning) -> String {
             "digest": one.manifest.digest(),
             "before": one.plan.before,
             "after": one.plan.after,
+            "packages": PackageLists::from(&one.plan.packages),
             "steps": one.plan.steps.iter().map(step).collect::<Vec<_>>(),
             "conflicts": one.plan.conflicts.iter().map(conflict).collect::<Vec<_>>(),
             "kept": one.plan.kept.iter().map(kept).collect::<Vec<_>>(),
@@ -40,6 +42,72 @@ pub(crate) fn plans(image: &PinnedRef, planning: &Planning) -> String {
         })
     });
     document(image, &platforms.collect::<Vec<_>>(), &planning.left_out)
+}
+
+/// A check.
+pub(crate) fn check(image: &PinnedRef, check: &Check) -> String {
+    let platforms = check.platforms.iter().map(|one| {
+        let starts = || one.closure.starts.iter();
+        let needs = starts().flat_map(|start| &start.needs);
+        let needs = needs.map(|need| json!({ "path": need.path, "certain": need.certain }));
+        let shell: Vec<&String> = starts().flat_map(|start| &start.may_need_shell).collect();
+        json!({
+            "platform": one.platform.to_string(),
+            "digest": one.digest,
+            "starts": one.conflicts.is_empty(),
+            "conflicts": one.conflicts.iter().map(conflict).collect::<Vec<_>>(),
+            "needs": needs.collect::<Vec<_>>(),
+            "mayNeedShell": shell,
+            "unseen": one.unseen,
+        })
+    });
+    document(image, &platforms.collect::<Vec<_>>(), &check.left_out)
+}
+
+/// Explanations.
+pub(crate) fn explained(image: &PinnedRef, explained: &[Explanation]) -> String {
+    let paths = explained.iter().map(|one| {
+        let hidden: Vec<usize> = one.hidden.iter().map(|layer| layer + 1).collect();
+        let steps = one.steps.iter().map(|(done, because)| {
+            let mut value = action(done);
+            value["rules"] = json!(because);
+            value
+        });
+        json!({
+            "platform": one.platform.to_string(),
+            "path": one.path,
+            "there": one.there.as_ref().map(there),
+            "hiddenInLayers": hidden,
+            "steps": steps.collect::<Vec<_>>(),
+            "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
+            "conflicts": one.conflicts,
+            "neededBy": one.needed.iter().map(needed).collect::<Vec<_>>(),
+        })
+    });
+    let paths: Vec<Value> = paths.collect();
+    let document = json!({ "version": VERSION, "image": image.to_string(), "paths": paths });
+    format!("{document:#}")
+}
+
+fn there(there: &There) -> Value {
+    json!({
+        "path": there.path,
+        "links": there.links,
+        "kind": there.kind,
+        "size": there.size,
+        "mode": format!("{:04o}", there.mode),
+        "owner": format!("{}:{}", there.owner.0, there.owner.1),
+        "layer": there.layer.map(|layer| layer + 1),
+    })
+}
+
+fn needed(one: &Needed) -> Value {
+    json!({
+        "pointer": one.pointer,
+        "by": one.by,
+        "why": one.why.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "neededBy": one.needed.iter().map(needed).collect::<Vec<_>>(),
+    })
 }
 
 fn document(image: &PinnedRef, platforms: &[Value], left_out: &[LeftOut]) -> String {
@@ -83,6 +151,7 @@ fn conflict(conflict: &Conflict) -> Value {
         "pointer": conflict.pointer,
         "problem": conflict.problem.to_string(),
         "chain": conflict.chain.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unconverted": conflict.unconverted,
         "settle": conflict.settle,
     })
 }
@@ -122,6 +191,10 @@ fn action(action: &Action) -> Value {
         Action::SetUser { from, to } => json!({ "action": "set-user", "from": from, "to": to }),
         Action::SetEntrypoint { to } => json!({ "action": "set-entrypoint", "to": to }),
         Action::SetCmd { to } => json!({ "action": "set-cmd", "to": to }),
+        Action::SetVariable { name, value } => {
+            json!({ "action": "set-variable", "name": name, "value": value })
+        }
+        Action::SetWorkingDir { to } => json!({ "action": "set-working-dir", "to": to }),
         Action::SetHealthcheck { to } => json!({ "action": "set-healthcheck", "to": to }),
         _ => json!({ "action": "other" }),
     }

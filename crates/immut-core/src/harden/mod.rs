@@ -10,8 +10,9 @@ pub use publish::{Publication, Published, publish};
 use crate::error::{Error, LeftOut, Refused};
 use crate::finding::{Finding, Remedy};
 use crate::image::{Descriptor, Platform, RawManifest};
-use crate::inventory::{Inventory, Reading, Subject};
+use crate::inventory::{Contents, Inventory, Reading, Subject};
 use crate::name::{Digest, PinnedRef};
+use crate::needs::{Files, Known};
 use crate::options::Options;
 use crate::plan::{Plan, Removed, Totals};
 use crate::planning::{Planned, plan_image};
@@ -88,7 +89,7 @@ impl Hardened {
 /// use immut_core::{Options, store::Layout};
 /// let folder = tempfile::tempdir()?;
 /// let image = Recipe::new()
-///     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, b"program"))
+///     .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, contents::program()))
 ///     .entrypoint(&["/app"]).write(&folder.path().join("image"));
 /// let source = Layout::open(&folder.path().join("image"))?;
 /// let stage = Layout::create(&folder.path().join("stage"))?;
@@ -105,7 +106,7 @@ pub fn harden(
     options: &Options,
 ) -> Result<Hardened, Error> {
     let image = read(&pinned.digest, source)?;
-    let (planned, beside) = plan_image(&image, source, Some(stage), options)?;
+    let (planned, beside) = plan_image(&image, source, stage, options)?;
     refuse_conflicts(&planned)?;
     let early = ahead::early(&planned, stage, options);
     let make_all = || {
@@ -145,7 +146,7 @@ fn make(
     options: &Options,
     early: Option<&Early<'_>>,
 ) -> Result<Outcome, Error> {
-    let Planned { platform, manifest, config, inventory, findings, plan } = planned;
+    let Planned { platform, manifest, config, inventory, findings, plan, known } = planned;
     let settled = plan
         .settle()
         .map_err(|plan| Error::Conflicts(vec![Refused { platform: platform.clone(), plan }]))?;
@@ -169,7 +170,7 @@ fn make(
         findings.clone()
     } else {
         let inventory = inventory.renewed(fresh, &options.reading())?;
-        check(&rewritten, &inventory, options)?
+        check(&rewritten, &inventory, stage, &known, options)?
     };
     Ok(Outcome { platform, source, rewritten, plan, found: findings, left, removed, layers })
 }
@@ -179,12 +180,16 @@ fn make(
 fn check(
     rewritten: &Rewritten,
     inventory: &Inventory,
+    stage: &Layout,
+    known: &Known,
     options: &Options,
 ) -> Result<Vec<Finding>, Error> {
     let (manifest, config) = (&rewritten.manifest, &rewritten.config);
     let subject = Subject { manifest, config, inventory };
     let findings = examine(&options.catalog, &subject);
-    let again = Plan::new(&options.catalog, &subject, &findings, &options.choices)?;
+    let files = Files::new(Contents::new(&subject, stage), known);
+    let again = Plan::new(&options.catalog, &subject, &findings, &options.choices, &files)?;
+    files.check()?;
     if again.is_empty() && again.conflicts.is_empty() {
         return Ok(findings);
     }

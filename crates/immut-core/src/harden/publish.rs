@@ -49,11 +49,11 @@ pub struct Published {
 /// that is there.
 ///
 /// ```
-/// # use immut_testkit::Recipe;
+/// # use immut_testkit::{Recipe, contents};
 /// use immut_core::{Options, Publication, harden, progress, publish, store::Layout, trust};
 /// # let folder = tempfile::tempdir()?;
 /// # let at = |name: &str| folder.path().join(name);
-/// # let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"program")).entrypoint(&["/app"]).write(&at("image"));
+/// # let image = Recipe::new().layer(|l| l.file("/app", 0o755, contents::program())).entrypoint(&["/app"]).write(&at("image"));
 /// # let pinned = format!("oci:{}@{}", at("image").display(), image.digest).parse()?;
 /// let (source, stage) = (Layout::open(&at("image"))?, Layout::create(&at("stage"))?);
 /// let hardened = harden(&pinned, &source, &stage, &Options::default())?;

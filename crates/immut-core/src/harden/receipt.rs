@@ -39,6 +39,7 @@ fn platform(outcome: &Outcome) -> PlatformReceipt {
         result: outcome.rewritten.manifest.digest(),
         before: plan.before,
         after: plan.after,
+        packages: (&plan.packages).into(),
         layers: outcome.layers.iter().zip(&outcome.rewritten.layers).map(layer).collect(),
         removed: outcome.removed.iter().map(removed).collect(),
         changed: steps().filter_map(|step| changed(&step.action, &step.because)).collect(),

@@ -84,6 +84,18 @@ impl RuntimeConfig {
         assignments.iter().rev().find_map(value)
     }
 
+    /// Sets an environment variable: its last assignment, or a new one at the end.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        let mut assignments = strings(&self.json["config"]["Env"]);
+        let assignment = format!("{name}={value}");
+        let prefix = format!("{name}=");
+        match assignments.iter_mut().rev().find(|one| one.starts_with(&prefix)) {
+            Some(old) => *old = assignment,
+            None => assignments.push(assignment),
+        }
+        self.set("Env", assignments.into());
+    }
+
     /// The working directory; `/` if there is none.
     pub fn working_dir(&self) -> &str {
         match self.json["config"]["WorkingDir"].as_str() {

@@ -4,21 +4,26 @@
 //! merged. The inventory knows each layer's entries, the hidden ones too, and the merged view of
 //! names to inodes; where the bytes are, never the bytes.
 
+mod contents;
 mod layer;
 mod limits;
 mod merge;
 mod packages;
 mod probe;
+mod raw;
 mod read;
 mod replay;
 mod resolve;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use contents::Contents;
+pub(crate) use contents::FileContent;
 pub(crate) use layer::{Indexed, Known};
 pub use limits::Limits;
 pub use packages::{Owner, Packages};
 pub use probe::{Content, Sought};
+pub(crate) use raw::Raw;
 pub(crate) use read::Fresh;
 pub use read::{Error, Reading};
 pub(crate) use replay::{Replay, replay};

@@ -12,7 +12,8 @@ fn read(layers: &[fn(LayerRecipe) -> LayerRecipe]) -> Inventory {
     let image = recipe.write(&folder.path().join("image"));
     let source = Layout::open(&folder.path().join("image")).expect("a layout");
     let digest = image.digest.parse().expect("a digest");
-    crate::plan(&digest, &source, &Options::default())
+    let stage = Layout::temporary(&folder.path().join("stage")).expect("a stage");
+    crate::plan(&digest, &source, &stage, &Options::default())
         .expect("a plan")
         .platforms
         .remove(0)

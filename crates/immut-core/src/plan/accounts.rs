@@ -36,6 +36,18 @@ impl Edit<'_> {
         actions.map(|action| Step { action, because: because.clone() }).collect()
     }
 
+    /// The steps that give files of the merged view, by their own names, new contents.
+    pub(super) fn replacing(
+        &self,
+        contents: Vec<(RootPath, Vec<u8>)>,
+    ) -> impl Iterator<Item = Step> {
+        let because = super::because(id("package-database"));
+        contents.into_iter().map(move |(path, content)| {
+            let entry = self.in_place(&path);
+            Step { action: Action::EditFile { path, entry, content }, because: because.clone() }
+        })
+    }
+
     /// An edit of a file of the merged view; none when the content stays.
     fn edit(&self, path: &str, change: impl FnOnce(&str) -> String) -> Option<Action> {
         let path = self.inventory.resolve(&path.parse().ok()?).found?;

@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
+use super::convert::convert;
 use super::drops::Draft;
+use super::id;
 use super::keeping::Keeping;
+use super::remarks::remarks;
 use super::user::planned_user;
 use super::{
-    Action, Choices, Healthcheck, Plan, Step, Totals, accounts, choices, command_line, conflicts,
+    Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
+    conflicts, packages,
 };
-use super::{id, needs};
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
 use crate::inventory::Subject;
 use crate::inventory::{Inventory, Kind, Layer, Name};
+use crate::needs::{Closure, Files, Look};
 use crate::path::RootPath;
 use crate::rules::Catalog;
 use crate::user::UserId;
@@ -53,7 +57,8 @@ impl Plan {
     /// let image = Recipe::new().layer(|l| l.file("/su", 0o4755, b"x")).user("7").entrypoint(&["/su"])
     ///     .write(&folder.path().join("image"));
     /// let source = Layout::open(&folder.path().join("image"))?;
-    /// let planning = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+    /// let (digest, stage) = (image.digest.parse()?, Layout::temporary(&folder.path().join("stage"))?);
+    /// let planning = immut_core::plan(&digest, &source, &stage, &Options::default())?;
     /// assert_eq!(planning.platforms[0].plan.steps.len(), 1); // the setuid bit goes
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -62,27 +67,36 @@ impl Plan {
         subject: &Subject<'_>,
         findings: &[Finding],
         choices: &Choices,
+        files: &Files<'_>,
     ) -> Result<Self, Error> {
         choices.check(catalog)?;
-        check_start(subject, choices)?;
         let inventory = subject.inventory;
+        check_start(&Look::new(inventory, subject.config, files), choices)?;
         let mut keeping = Keeping::new(catalog, inventory, choices);
         let mut draft = Draft::new(inventory);
         for finding in findings {
             draft_finding(&mut draft, &mut keeping, finding);
         }
-        let config = choices.applied_to(subject.config);
+        let databases = draft_databases(&mut draft, &mut keeping, files);
+        let chosen = choices.applied_to(subject.config);
+        let converted = convert(&draft, chosen, files, choices);
         let user = planned_user(subject, choices);
-        let needs = needs::of_config(inventory, &config);
-        let conflicts = conflicts::find(&draft, &config, &needs, &user);
-        let notes = conflicts::notes(&draft, &needs);
+        let look = Look::new(inventory, &converted.config, files);
+        let closure = Closure::of(&look, &choices.start_with);
+        let conflicts =
+            conflicts::find(&draft, &look, &closure, &user, choices, &converted.refusals);
+        let mut notes = converted.notes;
+        notes.extend(conflicts::notes(&draft, &closure));
+        notes.extend(remarks(subject.manifest, &draft, &look));
         let orphaned = conflicts::orphaned(&draft);
         let finished = draft.finish();
         let mut steps = finished.steps;
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
+        steps.extend(top.replacing(databases.contents));
         steps.extend(start_steps(subject.config, choices));
+        steps.extend(converted.steps);
         let compress = compress_steps(inventory, choices, &steps);
         steps.extend(compress);
         Ok(Self {
@@ -92,7 +106,14 @@ impl Plan {
             kept: keeping.into_recorded(),
             orphaned,
             notes,
-            unseen: needs.unseen.iter().chain(inventory.unseen()).cloned().collect(),
+            unseen: closure
+                .unseen()
+                .chain(inventory.unseen())
+                .chain(&databases.unseen)
+                .cloned()
+                .collect(),
+            packages: databases.packages,
+            closure,
             before: totals(inventory, inventory.names()),
             after: totals(inventory, &finished.names),
         })
@@ -113,13 +134,12 @@ impl Choices {
 }
 
 /// Refuses a new entrypoint that the image's own cmd would make nonsense of.
-fn check_start(subject: &Subject<'_>, choices: &Choices) -> Result<(), Error> {
+fn check_start(look: &Look<'_>, choices: &Choices) -> Result<(), Error> {
     let Some(entrypoint) = &choices.entrypoint else { return Ok(()) };
-    let cmd = subject.config.cmd();
-    let program =
-        |word: &String| needs::executable(subject.inventory, subject.config, word).is_some();
+    let cmd = look.config.cmd();
+    let program = |word: &String| look.executable(word).is_some();
     if choices.cmd.is_none()
-        && *entrypoint != subject.config.entrypoint()
+        && *entrypoint != look.config.entrypoint()
         && cmd.first().is_some_and(program)
     {
         let argv: Vec<String> = entrypoint.iter().chain(&cmd).cloned().collect();
@@ -129,6 +149,21 @@ fn check_start(subject: &Subject<'_>, choices: &Choices) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// What of the findings the user keeps.
+pub(crate) fn kept(
+    catalog: &Catalog,
+    inventory: &Inventory,
+    findings: &[Finding],
+    choices: &Choices,
+) -> Vec<Kept> {
+    let mut keeping = Keeping::new(catalog, inventory, choices);
+    let mut draft = Draft::new(inventory);
+    for finding in findings {
+        draft_finding(&mut draft, &mut keeping, finding);
+    }
+    keeping.into_recorded()
 }
 
 fn draft_finding(draft: &mut Draft<'_>, keeping: &mut Keeping<'_>, finding: &Finding) {
@@ -153,6 +188,25 @@ fn draft_finding(draft: &mut Draft<'_>, keeping: &mut Keeping<'_>, finding: &Fin
         }
         FindingSubject::Config(_) => {}
     }
+}
+
+/// What is about packages that are gone goes too.
+fn draft_databases(
+    draft: &mut Draft<'_>,
+    keeping: &mut Keeping<'_>,
+    files: &Files<'_>,
+) -> packages::Edits {
+    let rule = id("package-database");
+    let mut edits = packages::edits(draft, files);
+    edits.contents.retain(|(path, _)| !keeping.keeps(path, &rule));
+    for path in std::mem::take(&mut edits.gone) {
+        if !keeping.keeps(&path, &rule) {
+            for part in keeping.parts_around_kept(&path, &rule) {
+                draft.remove(part, &rule);
+            }
+        }
+    }
+    edits
 }
 
 fn start_steps(config: &RuntimeConfig, choices: &Choices) -> Vec<Step> {
@@ -192,7 +246,8 @@ fn compress_steps(inventory: &Inventory, choices: &Choices, steps: &[Step]) -> V
         .collect()
 }
 
-fn totals(inventory: &Inventory, names: &BTreeMap<RootPath, Name>) -> Totals {
+/// Files and bytes of a merged view.
+pub(crate) fn totals(inventory: &Inventory, names: &BTreeMap<RootPath, Name>) -> Totals {
     let mut seen = HashSet::new();
     let mut totals = Totals::default();
     for name in names.values() {

@@ -17,6 +17,9 @@ pub struct Choices {
     pub cmd: Option<Vec<String>>,
     /// A new health check (`--healthcheck`).
     pub healthcheck: Option<Healthcheck>,
+    /// Commands by which the image is started too, in the place of entrypoint and cmd
+    /// (`--start-with`).
+    pub start_with: Vec<Vec<String>>,
     /// The user to run as (`--user`).
     pub user: Option<UserId>,
     /// How new layers are compressed (`--compression`).

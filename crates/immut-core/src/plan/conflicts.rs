@@ -1,61 +1,162 @@
 //! What speaks against a plan, and what it changes for others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::convert::Refused;
 use super::drops::Draft;
-use super::needs::{self, Need, Needs};
-use super::user::PlannedUser;
-use super::{Conflict, Problem, command_line, reach};
+use super::user::{PlannedUser, present_user};
+use super::{Choices, Conflict, Problem, command_line, reach};
 use crate::finding::RuleId;
 use crate::image::RuntimeConfig;
-use crate::inventory::{Content, Inventory};
+use crate::inventory::{Content, Subject};
+use crate::needs::{Closure, Edge, Files, Gap, Look, Start, broken_start};
 use crate::path::{RootPath, lossy};
 
-/// What speaks against a draft: the start needs something that goes, or the user may not use it.
+/// What speaks against a draft: the start needs something that goes or is not there, or the user may
+/// not use it.
 pub(super) fn find(
     draft: &Draft<'_>,
-    config: &RuntimeConfig,
-    needs: &Needs,
+    look: &Look<'_>,
+    closure: &Closure,
     user: &PlannedUser,
+    choices: &Choices,
+    refusals: &BTreeMap<&'static str, Refused>,
 ) -> Vec<Conflict> {
-    let inventory = draft.inventory;
     let mut conflicts: Vec<Conflict> = Vec::new();
-    for need in &needs.found {
-        let removed = need.names.iter().rev().find_map(|name| Some((name, draft.removal(name)?)));
-        let Some((path, because)) = removed else { continue };
-        let problem = Problem::Removed { path: path.clone(), because: because.clone() };
-        let known =
-            conflicts.iter().any(|old| old.pointer == need.pointer && old.problem == problem);
-        if !known {
-            let settle = settle(inventory, config, need, because);
-            conflicts.push(Conflict {
-                pointer: need.pointer,
-                problem,
-                chain: need.chain.clone(),
-                settle,
-            });
+    for start in &closure.starts {
+        for edge in &start.edges {
+            conflicts.extend(removed(draft, look, start, edge, refusals.get(edge.pointer)));
+        }
+        if !choices.profile.keeps_rule(&broken_start()) {
+            conflicts.extend(start.gaps.iter().filter(|gap| gap.certain).map(broken));
         }
     }
     match user.id {
-        Some(user) => conflicts.extend(reach::denied(inventory, config, user, needs)),
-        None => conflicts.push(no_such_user(config)),
+        Some(user) => {
+            conflicts.extend(reach::denied(look, user, closure));
+            conflicts.extend(switches(draft, closure).filter(|_| user.uid != 0));
+        }
+        None => conflicts.push(no_such_user(look.config)),
     }
+    let mut seen: Vec<(&'static str, Problem)> = Vec::new();
+    conflicts.retain(|one| {
+        let this = (one.pointer, one.problem.clone());
+        let new = !seen.contains(&this);
+        seen.extend(new.then_some(this));
+        new
+    });
     conflicts
 }
 
-/// What the start loses and can do without in a pod that follows the rules: reported, not refused.
-pub(super) fn notes(draft: &Draft<'_>, needs: &Needs) -> Vec<String> {
-    let mut notes = Vec::new();
-    for need in &needs.found {
-        let Some(file) = need.names.last() else { continue };
-        let Some(loss) = draft.loss(file) else { continue };
-        let note = format!(
-            "{file}, which the start needs, loses its {loss}; a pod without privileges could not use it either"
-        );
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
+/// What the start of an image as it is needs, and what keeps it from starting.
+pub(crate) fn obstacles(
+    subject: &Subject<'_>,
+    choices: &Choices,
+    files: &Files<'_>,
+) -> (Closure, Vec<Conflict>) {
+    let config = choices.applied_to(subject.config);
+    let look = Look::new(subject.inventory, &config, files);
+    let closure = Closure::of(&look, &choices.start_with);
+    let user = present_user(subject, choices);
+    let draft = Draft::new(subject.inventory);
+    let conflicts = find(&draft, &look, &closure, &user, choices, &BTreeMap::new());
+    (closure, conflicts)
+}
+
+/// A conflict where something on the way along an edge goes.
+fn removed(
+    draft: &Draft<'_>,
+    look: &Look<'_>,
+    start: &Start,
+    edge: &Edge,
+    refused: Option<&Refused>,
+) -> Option<Conflict> {
+    if edge.is_by_chance(start) {
+        return None;
     }
+    let file = &start.needs[edge.to].path;
+    let mut names = std::iter::once(file).chain(edge.links.iter().rev());
+    let (path, because) = names.find_map(|name| Some((name, draft.removal(name)?)))?;
+    Some(Conflict {
+        pointer: edge.pointer,
+        problem: Problem::Removed { path: path.clone(), because: because.clone() },
+        chain: start.chain_of(edge),
+        unconverted: refused.map(|refused| refused.reason.clone()),
+        settle: settle(look, edge, because, refused),
+    })
+}
+
+/// A conflict where the start was broken before.
+fn broken(gap: &Gap) -> Conflict {
+    let start = if gap.pointer == "/config/Healthcheck" {
+        "--healthcheck '[\"CMD\", ...]'"
+    } else {
+        "--entrypoint '[...]' --cmd '[...]'"
+    };
+    Conflict {
+        pointer: gap.pointer,
+        problem: Problem::Broken { what: gap.problem.clone() },
+        chain: gap.chain.clone(),
+        unconverted: None,
+        settle: vec![
+            format!("{start} (what can start)"),
+            "--keep rule:broken-start (if it comes from elsewhere, such as a volume)".to_owned(),
+        ],
+    }
+}
+
+/// Conflicts where a program becomes another user, unless it is setuid and stays so.
+fn switches(draft: &Draft<'_>, closure: &Closure) -> impl Iterator<Item = Conflict> {
+    let starts = closure.starts.iter();
+    let switches = starts.flat_map(|start| start.switches.iter().map(move |one| (start, one)));
+    switches.filter_map(|(start, switch)| {
+        let path = &start.needs[switch.need].path;
+        let setuid = draft.inventory.lookup(path)?.mode & 0o4000 != 0;
+        if setuid && draft.loss(path).is_none() {
+            return None;
+        }
+        let command = command_line(&switch.command);
+        let instead = match switch.pointer {
+            "/config/Healthcheck" => format!("--healthcheck '{command}'"),
+            "--start-with" => format!("--start-with '{command}'"),
+            _ => format!("--entrypoint '{command}' --cmd '[]'"),
+        };
+        Some(Conflict {
+            pointer: switch.pointer,
+            problem: Problem::Broken {
+                what: format!("{path} becomes another user, which only root may"),
+            },
+            chain: start.chain(switch.need),
+            unconverted: None,
+            settle: vec![
+                format!("{instead} (with the user that --user names)"),
+                "--keep rule:root-user (leaves the user root)".to_owned(),
+            ],
+        })
+    })
+}
+
+/// What the start loses and can do without: reported, not refused.
+pub(super) fn notes(draft: &Draft<'_>, closure: &Closure) -> Vec<String> {
+    let mut notes = Vec::new();
+    for start in &closure.starts {
+        let losses =
+            start.needs.iter().filter_map(|need| Some((&need.path, draft.loss(&need.path)?)));
+        notes.extend(losses.map(|(path, loss)| format!(
+            "{path}, which the start needs, loses its {loss}; a pod without privileges could not use it either"
+        )));
+        let chances = start.edges.iter().filter(|edge| edge.is_by_chance(start));
+        let goes = chances.filter(|edge| draft.removes_way(&edge.asked));
+        notes.extend(goes.map(|edge| {
+            let (pointer, name) = (edge.pointer, lossy(edge.asked.file_name()));
+            format!(
+                "{pointer}: the argument {name:?} is the name of {} too, which goes",
+                edge.asked
+            )
+        }));
+    }
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
     notes
 }
 
@@ -68,9 +169,7 @@ pub(super) fn orphaned(draft: &Draft<'_>) -> Vec<RootPath> {
         let line = lossy(line);
         let Some(interpreter) = line.split_ascii_whitespace().next() else { return false };
         let Ok(interpreter) = interpreter.parse() else { return false };
-        let way = inventory.resolve(&interpreter);
-        draft.removal(path).is_none()
-            && way.links.iter().chain(&way.found).any(|name| draft.removal(name).is_some())
+        draft.removal(path).is_none() && draft.removes_way(&interpreter)
     });
     orphaned.map(|(path, _)| path.clone()).collect()
 }
@@ -80,54 +179,53 @@ fn no_such_user(config: &RuntimeConfig) -> Conflict {
         pointer: "/config/User",
         problem: Problem::NoSuchUser { user: config.user().to_owned() },
         chain: Vec::new(),
+        unconverted: None,
         settle: vec!["--user UID[:GID]".to_owned()],
     }
 }
 
 /// The flags that would settle a need of something that is to be removed.
 fn settle(
-    inventory: &Inventory,
-    config: &RuntimeConfig,
-    need: &Need,
+    look: &Look<'_>,
+    edge: &Edge,
     because: &BTreeSet<RuleId>,
+    refused: Option<&Refused>,
 ) -> Vec<String> {
     let rules = because.iter().map(|rule| format!("--keep rule:{rule}"));
     let keep = rules
-        .chain([format!("--keep {}", need.path)])
+        .chain([format!("--keep {}", edge.asked)])
         .map(|flag| format!("{flag} (leaves it in the image)"));
-    let other = if need.pointer == "/config/Healthcheck" {
-        vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
-    } else {
-        vec![start_hint(inventory, config)]
+    let instead =
+        refused.and_then(|refused| refused.instead.as_ref()).map(|words| command_line(words));
+    let other = match (edge.pointer, instead) {
+        ("/config/Healthcheck", Some(words)) => vec![
+            format!("--healthcheck '{words}' (which does less)"),
+            "--healthcheck none".to_owned(),
+        ],
+        ("/config/Healthcheck", None) => {
+            vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
+        }
+        ("--start-with", _) => Vec::new(),
+        (_, Some(words)) => vec![format!("--entrypoint '{words}' --cmd '[]' (which does less)")],
+        (_, None) => vec![start_hint(look)],
     };
     other.into_iter().chain(keep).collect()
 }
 
 /// The full pair of flags: the application's own command where the config shows it.
-fn start_hint(inventory: &Inventory, config: &RuntimeConfig) -> String {
-    let argv: Vec<String> = config.entrypoint().into_iter().chain(config.cmd()).collect();
-    let unwrapped: Vec<String> = match argv.iter().position(|word| word == "-c") {
-        Some(at) => argv.get(at + 1).map(|command| simple_words(command)).unwrap_or_default(),
-        None => argv.get(1..).unwrap_or_default().to_vec(),
-    };
+fn start_hint(look: &Look<'_>) -> String {
+    let argv: Vec<String> = look.config.entrypoint().into_iter().chain(look.config.cmd()).collect();
+    // Official images start a script with the application's own command for its arguments.
+    let unwrapped = argv.get(1..).unwrap_or_default();
     let own = |word: &String| {
-        let path = needs::executable(inventory, config, word)?;
-        let found = inventory.resolve(&path).found?;
-        let binary = matches!(inventory.lookup(&found)?.content, Content::Elf(_));
+        let path = look.executable(word)?;
+        let found = look.inventory.resolve(&path).found?;
+        let binary = matches!(look.inventory.lookup(&found)?.content, Content::Elf(_));
         binary.then_some(())
     };
     if unwrapped.first().and_then(own).is_some() {
-        return format!("--entrypoint '{}' --cmd '[]'", command_line(&unwrapped));
+        return format!("--entrypoint '{}' --cmd '[]'", command_line(unwrapped));
     }
     "--entrypoint '[\"PROGRAM\", \"ARGUMENT\"]' --cmd '[]' (how the application itself starts)"
         .to_owned()
-}
-
-/// The words of a shell command that uses nothing of the shell; else none.
-fn simple_words(command: &str) -> Vec<String> {
-    let command = command.trim().strip_prefix("exec ").unwrap_or(command.trim());
-    let plain = |c: char| c.is_ascii_alphanumeric() || " /._-=:,@+%".contains(c);
-    let words: Vec<String> = command.split_ascii_whitespace().map(str::to_owned).collect();
-    let assigns = words.first().is_some_and(|word| word.contains('='));
-    if command.chars().all(plain) && !assigns { words } else { Vec::new() }
 }

@@ -86,10 +86,21 @@ impl<'a> Draft<'a> {
         self.ruled.insert(key.1);
     }
 
+    /// Whether any name is removed.
+    pub(super) fn removes(&self) -> bool {
+        !self.removed.is_empty()
+    }
+
     /// The rules that remove a name, or a directory above it.
     pub(super) fn removal(&self, path: &RootPath) -> Option<&Because> {
         let above = std::iter::successors(Some(path.clone()), RootPath::parent);
         above.into_iter().find_map(|path| self.removed.get(&path))
+    }
+
+    /// Whether what a path leads to goes, or a link on the way.
+    pub(super) fn removes_way(&self, path: &RootPath) -> bool {
+        let way = self.inventory.resolve(path);
+        way.links.iter().chain(&way.found).any(|name| self.removal(name).is_some())
     }
 
     /// The privilege that a file loses, in a word.

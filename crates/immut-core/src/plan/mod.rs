@@ -7,11 +7,13 @@ mod accounts;
 mod build;
 mod choices;
 mod conflicts;
+mod convert;
 mod drops;
 mod keeping;
 mod lowest;
-mod needs;
+mod packages;
 mod reach;
+mod remarks;
 mod removed;
 mod tables;
 mod user;
@@ -23,13 +25,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use build::Error;
+pub(crate) use build::{kept, totals};
 pub use choices::{Choices, Healthcheck, Recoding};
-pub use needs::{Hop, command_line};
+pub(crate) use conflicts::obstacles;
+pub use packages::{Package, Packages};
 pub use removed::Removed;
 
 use crate::finding::RuleId;
 use crate::inventory::EntryId;
 use crate::name::Digest;
+use crate::needs::{Closure, Hop};
 use crate::path::RootPath;
 
 /// What will be done to one image, and what speaks against it.
@@ -41,6 +46,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What would break.
     pub conflicts: Vec<Conflict>,
+    /// What the start needs, as it will be.
+    pub closure: Closure,
     /// What a rule found and the user keeps.
     pub kept: Vec<Kept>,
     /// Scripts that stay although their interpreter goes; nothing that the start needs.
@@ -49,6 +56,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// What could not be seen or proven.
     pub unseen: Vec<String>,
+    /// What becomes of the packages that the image's databases name.
+    pub packages: Packages,
     /// The merged view before.
     pub before: Totals,
     /// The merged view after.
@@ -185,6 +194,18 @@ pub enum Action {
         /// The new ones.
         to: Vec<String>,
     },
+    /// An environment variable gets a value.
+    SetVariable {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// The working directory changes.
+    SetWorkingDir {
+        /// The new one.
+        to: String,
+    },
     /// The health check changes; none: it goes.
     SetHealthcheck {
         /// The new one, as Docker's config has it.
@@ -210,6 +231,8 @@ pub struct Conflict {
     pub problem: Problem,
     /// How the need arises, from the config to the file.
     pub chain: Vec<Hop>,
+    /// Why the command of the shell form was not converted to the exec form.
+    pub unconverted: Option<String>,
     /// The flags that would settle it, best first.
     pub settle: Vec<String>,
 }
@@ -238,6 +261,11 @@ pub enum Problem {
         /// The owner and group there.
         owner: (u32, u32),
     },
+    /// The start needs something that is not there, or not fit.
+    Broken {
+        /// What is wrong, as a sentence fragment.
+        what: String,
+    },
     /// The config names a user that the image does not know.
     NoSuchUser {
         /// As the config has it.
@@ -255,6 +283,7 @@ impl fmt::Display for Problem {
             Self::Denied { user, right, path, mode, owner: (uid, gid) } => {
                 write!(f, "user {user} may not {right} {path} (mode {mode:04o}, owner {uid}:{gid})")
             }
+            Self::Broken { what } => write!(f, "cannot start: {what}"),
             Self::NoSuchUser { user } => {
                 write!(f, "user {user:?} is not in the image's /etc/passwd and /etc/group")
             }
@@ -270,13 +299,14 @@ impl Plan {
     /// The plan, if nothing speaks against it; else the plan back.
     ///
     /// ```
-    /// # use immut_testkit::Recipe;
+    /// # use immut_testkit::{Recipe, contents};
     /// # use immut_core::{Options, store::Layout};
     /// let folder = tempfile::tempdir()?;
-    /// let image = Recipe::new().layer(|l| l.file("/app", 0o755, b"x")).user("7").entrypoint(&["/app"])
+    /// let image = Recipe::new().layer(|l| l.file("/app", 0o755, contents::program())).user("7").entrypoint(&["/app"])
     ///     .write(&folder.path().join("image"));
     /// let source = Layout::open(&folder.path().join("image"))?;
-    /// let planning = immut_core::plan(&image.digest.parse()?, &source, &Options::default())?;
+    /// let (digest, stage) = (image.digest.parse()?, Layout::temporary(&folder.path().join("stage"))?);
+    /// let planning = immut_core::plan(&digest, &source, &stage, &Options::default())?;
     /// assert!(planning.platforms.into_iter().all(|one| one.plan.settle().is_ok()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -291,6 +321,32 @@ impl Plan {
     }
 }
 
+impl Action {
+    /// The file that it is about; none for the config and whole layers.
+    pub fn path(&self) -> Option<&RootPath> {
+        match self {
+            Self::Remove { path }
+            | Self::DropHidden { path, .. }
+            | Self::DropMarker { path, .. }
+            | Self::DropTable { path, .. }
+            | Self::ClearMode { path, .. }
+            | Self::ClearCapability { path }
+            | Self::Carry { path, .. }
+            | Self::Relink { path, .. }
+            | Self::EditFile { path, .. }
+            | Self::AddDirectory { path, .. } => Some(path),
+            Self::DropEmptied { .. }
+            | Self::Compress { .. }
+            | Self::SetUser { .. }
+            | Self::SetEntrypoint { .. }
+            | Self::SetCmd { .. }
+            | Self::SetVariable { .. }
+            | Self::SetWorkingDir { .. }
+            | Self::SetHealthcheck { .. } => None,
+        }
+    }
+}
+
 impl SettledPlan {
     /// The plan.
     pub fn plan(&self) -> &Plan {
@@ -301,6 +357,11 @@ impl SettledPlan {
     pub fn into_plan(self) -> Plan {
         self.0
     }
+}
+
+/// A command line as JSON, the way flags take it.
+pub fn command_line(words: &[String]) -> String {
+    Value::from(words).to_string()
 }
 
 /// A rule of the built-in catalog that plans refer to.

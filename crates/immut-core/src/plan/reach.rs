@@ -1,9 +1,8 @@
 //! Whether a user may reach, read, execute and enter what the start needs.
 
-use super::needs::{self, Needs};
-use super::{Conflict, Hop, Problem};
-use crate::image::RuntimeConfig;
-use crate::inventory::{Inode, Inventory};
+use super::{Conflict, Problem};
+use crate::inventory::{Inode, Inventory, Kind};
+use crate::needs::{Access, Closure, Hop, Look};
 use crate::path::RootPath;
 use crate::user::{Accounts, UserId};
 
@@ -11,30 +10,31 @@ const READ: u16 = 0o4;
 const EXECUTE: u16 = 0o1;
 
 /// What the user may not do although the start needs it.
-pub(super) fn denied(
-    inventory: &Inventory,
-    config: &RuntimeConfig,
-    user: UserId,
-    needs: &Needs,
-) -> Vec<Conflict> {
+pub(super) fn denied(look: &Look<'_>, user: UserId, closure: &Closure) -> Vec<Conflict> {
+    let inventory = look.inventory;
     let check = Check { inventory, user, groups: Accounts::of(inventory).groups_of(user) };
     let mut conflicts = Vec::new();
-    for need in needs.found.iter().filter(|need| need.executed) {
-        let problem = need.names.iter().find_map(|name| check.reach(name)).or_else(|| {
-            let file = need.names.last()?;
-            let unreadable = || if need.script { check.may(file, READ, "read") } else { None };
-            check.may(file, EXECUTE, "execute").or_else(unreadable)
-        });
-        conflicts
-            .extend(problem.map(|problem| conflict(need.pointer, problem, need.chain.clone())));
+    for start in &closure.starts {
+        for edge in &start.edges {
+            let need = &start.needs[edge.to];
+            if !need.certain || need.access == Access::Named {
+                continue;
+            }
+            let mut names = edge.links.iter().chain([&need.path]);
+            let problem = names
+                .find_map(|name| check.reach(name))
+                .or_else(|| check.access(&need.path, need.access));
+            let chain = || start.chain_of(edge);
+            conflicts.extend(problem.map(|problem| conflict(edge.pointer, problem, chain())));
+        }
     }
-    conflicts.extend(check.working_dir(config));
+    conflicts.extend(check.working_dir(look));
     conflicts
 }
 
 fn conflict(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflict {
     let settle = vec!["--user UID:GID (a user that may)".to_owned()];
-    Conflict { pointer, problem, chain, settle }
+    Conflict { pointer, problem, chain, unconverted: None, settle }
 }
 
 struct Check<'a> {
@@ -44,10 +44,22 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// What the user may not do with a file itself.
+    fn access(&self, file: &RootPath, access: Access) -> Option<Problem> {
+        let read = || self.may(file, READ, "read");
+        let execute = || self.may(file, EXECUTE, "execute");
+        match access {
+            Access::Named => None,
+            Access::Read => read(),
+            Access::Execute => execute(),
+            Access::Interpret => execute().or_else(read),
+        }
+    }
+
     /// Engines make a working directory that is missing.
-    fn working_dir(&self, config: &RuntimeConfig) -> Option<Conflict> {
-        let written = config.working_dir();
-        let folder = needs::in_working_dir(config, written)?;
+    fn working_dir(&self, look: &Look<'_>) -> Option<Conflict> {
+        let written = look.config.working_dir();
+        let folder = look.in_working_dir(written)?;
         let found = self.inventory.resolve(&folder).found?;
         let problem = self.reach(&found).or_else(|| self.may(&found, EXECUTE, "enter"))?;
         Some(conflict("/config/WorkingDir", problem, vec![Hop::Word(written.to_owned())]))
@@ -65,7 +77,12 @@ impl Check<'_> {
     /// bits for the owner, the group's for the group, and the others' for the rest.
     fn may(&self, path: &RootPath, right: u16, verb: &'static str) -> Option<Problem> {
         let inode = self.inventory.lookup(path)?;
-        if self.user.uid == 0 || granted(inode, self.user.uid, &self.groups) & right != 0 {
+        let granted = match self.user.uid {
+            // Root may all but execute a file that nobody may.
+            0 => inode.kind == Kind::Directory || right != EXECUTE || inode.mode & 0o111 != 0,
+            uid => granted(inode, uid, &self.groups) & right != 0,
+        };
+        if granted {
             return None;
         }
         let (mode, owner) = (inode.mode, (inode.uid, inode.gid));

@@ -9,7 +9,12 @@ fn plan(recipe: &Recipe) -> Plan {
     let image = recipe.write(&folder.path().join("image"));
     let source = Layout::open(&folder.path().join("image")).expect("a layout");
     let digest = image.digest.parse().expect("a digest");
-    crate::plan(&digest, &source, &Options::default()).expect("a plan").platforms.remove(0).plan
+    let stage = Layout::temporary(&folder.path().join("stage")).expect("a stage");
+    crate::plan(&digest, &source, &stage, &Options::default())
+        .expect("a plan")
+        .platforms
+        .remove(0)
+        .plan
 }
 
 fn image(layer: fn(LayerRecipe) -> LayerRecipe) -> Recipe {
@@ -18,11 +23,11 @@ fn image(layer: fn(LayerRecipe) -> LayerRecipe) -> Recipe {
 
 #[test]
 fn a_plan_with_conflicts_is_never_settled() {
-    let denied = plan(&image(|l| l.file("/app", 0o700, "x")));
+    let denied = plan(&image(|l| l.file("/app", 0o700, contents::program())));
     assert_eq!(denied.conflicts.len(), 1);
     let refused = denied.settle().expect_err("a conflict");
     assert_eq!(refused.conflicts.len(), 1, "and the plan is given back");
-    assert!(plan(&image(|l| l.file("/app", 0o755, "x"))).settle().is_ok());
+    assert!(plan(&image(|l| l.file("/app", 0o755, contents::program()))).settle().is_ok());
 }
 
 #[test]
@@ -48,7 +53,9 @@ fn entries_that_go_for_one_reason_share_it() {
                 .file("/a", 0o644, "1")
                 .file("/b", 0o644, "2")
         })
-        .layer(|l| l.file("/app", 0o755, "x").file("/a", 0o644, "3").file("/b", 0o644, "4")),
+        .layer(|l| {
+            l.file("/app", 0o755, contents::program()).file("/a", 0o644, "3").file("/b", 0o644, "4")
+        }),
     );
     let hidden = |step: &&Step| matches!(step.action, Action::DropHidden { .. });
     let hidden: Vec<&Step> = plan.steps.iter().filter(hidden).collect();
@@ -61,12 +68,12 @@ fn entries_that_go_for_one_reason_share_it() {
 #[test]
 fn totals_count_a_shared_inode_once() {
     let plan = plan(&image(|l| {
-        l.file("/app", 0o755, "12345")
+        l.file("/app", 0o755, contents::program())
             .hardlink_as("/b", "/app", 0o755)
             .symlink("/c", "b")
             .dir("/d", 0o755)
     }));
-    assert_eq!(plan.before, Totals { files: 3, bytes: 5 });
+    assert_eq!(plan.before, Totals { files: 3, bytes: contents::program().len() as u64 });
     assert_eq!(plan.after, plan.before);
 }
 

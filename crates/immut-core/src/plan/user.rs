@@ -22,6 +22,16 @@ impl PlannedUser {
     }
 }
 
+/// Who the container runs as without a change.
+pub(super) fn present_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
+    let id = match Accounts::of(subject.inventory).kind(subject.config.user()) {
+        user::Kind::Root => Some(UserId { uid: 0, gid: None }),
+        user::Kind::Numeric(user) | user::Kind::Named(user) => Some(user),
+        user::Kind::Unknown => None,
+    };
+    PlannedUser { change: None, id: choices.user.or(id) }
+}
+
 pub(super) fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
     let written = subject.config.user();
     let kind = Accounts::of(subject.inventory).kind(written);

@@ -49,6 +49,8 @@ pub(super) fn edit(
             Action::SetUser { to, .. } => config.set("User", json!(to)),
             Action::SetEntrypoint { to } => set_command(&mut config, "Entrypoint", to),
             Action::SetCmd { to } => set_command(&mut config, "Cmd", to),
+            Action::SetVariable { name, value } => config.set_env(name, value),
+            Action::SetWorkingDir { to } => config.set("WorkingDir", json!(to)),
             Action::SetHealthcheck { to: Some(check) } => config.set("Healthcheck", check.clone()),
             Action::SetHealthcheck { to: None } => config.unset("Healthcheck"),
             _ => {}

@@ -6,8 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Error;
 use super::layer::{io_error, member, number_of};
-use super::raw::Raw;
-use crate::inventory::{EntryId, Subject};
+use crate::inventory::{EntryId, Raw, Subject};
 use crate::name::Digest;
 use crate::plan::Removed;
 use crate::store::Layout;

@@ -8,12 +8,11 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::raw::Raw;
 use super::splice::{Counts, Old, Splice};
 use super::{Encoding, Error, Method};
 use crate::codec::{Scheme, Spans};
 use crate::image::Compression;
-use crate::inventory::{self, Indexed, Known, Reading};
+use crate::inventory::{self, Indexed, Known, Raw, Reading};
 use crate::name::Digest;
 use crate::parallel::{Inlet, ahead, behind, is_gone, pipe};
 use crate::store::Sending;

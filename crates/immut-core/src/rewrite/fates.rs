@@ -112,6 +112,8 @@ impl<'a> Fates<'a> {
             Action::SetUser { .. }
             | Action::SetEntrypoint { .. }
             | Action::SetCmd { .. }
+            | Action::SetVariable { .. }
+            | Action::SetWorkingDir { .. }
             | Action::SetHealthcheck { .. } => {}
         }
     }

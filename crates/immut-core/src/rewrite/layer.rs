@@ -4,12 +4,11 @@ use std::io::{self, Read, Write};
 
 use super::encode::{Blob, Encoded, Encoder, Way, encode};
 use super::fates::{Added, Fate, Fates, What};
-use super::raw::Raw;
 use super::spool::Spool;
 use super::{Error, Making, NewLayer, config};
 use crate::archive::{Archive, BLOCK, Head, Member, zero_blocks};
 use crate::image::{Compression, Descriptor};
-use crate::inventory::{EntryId, Kind, Known, Layer, Subject};
+use crate::inventory::{EntryId, Kind, Known, Layer, Raw, Subject};
 use crate::path::RootPath;
 use crate::progress::{Part, Task, Told, Work};
 use crate::store::{Early, Layout, Source};
@@ -312,13 +311,7 @@ pub(super) fn member<'r, 'a>(
     raw: &'r mut Raw<'a>,
     number: usize,
 ) -> Result<(Member, Archive<&'r mut Raw<'a>>), Error> {
-    let mut archive = Archive::new(raw);
-    let archive_error = |source| Error::Archive { layer: number + 1, source };
-    let missing = || io::Error::new(io::ErrorKind::UnexpectedEof, "an entry is missing");
-    match archive.next().map_err(archive_error)? {
-        Some(member) => Ok((member, archive)),
-        None => Err(io_error(number)(missing())),
-    }
+    raw.member().map_err(|source| Error::Archive { layer: number + 1, source })
 }
 
 fn edit(head: &mut Head, fate: &Fate<'_>) {

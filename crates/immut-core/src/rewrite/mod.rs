@@ -9,7 +9,6 @@ mod contents;
 mod encode;
 mod fates;
 mod layer;
-mod raw;
 mod splice;
 mod spool;
 

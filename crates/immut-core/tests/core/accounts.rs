@@ -127,7 +127,10 @@ fn names_become_numbers() {
         ("1000:0", "1000:0"),
     ] {
         let done = harden(
-            &Recipe::new().layer(with_accounts).layer(|l| l.file("/app", 0o755, "x")).user(written),
+            &Recipe::new()
+                .layer(with_accounts)
+                .layer(|l| l.file("/app", 0o755, contents::program()))
+                .user(written),
         );
         assert_eq!(done.config()["config"]["User"], expected, "{written}");
     }

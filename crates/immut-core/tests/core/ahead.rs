@@ -258,7 +258,7 @@ fn without_a_tag_nobody_knows_what_is_there() {
 #[test]
 fn nothing_is_sent_for_a_run_that_is_refused() {
     let there = There::new(testkit::Options::default());
-    let refused = image().entrypoint(&["/bin/bash", "-c", "/app"]);
+    let refused = image().entrypoint(&["/bin/bash", "-c", "/app; /app"]);
     assert!(Scene::of(&refused).try_harden(&there.options()).is_err());
     assert!(there.registry.log().is_empty(), "{:?}", there.registry.log());
 }

@@ -19,7 +19,7 @@ fn image() -> Built {
 fn recipe(app: &str) -> Recipe {
     Recipe::new()
         .layer(|l| l.file("/bin/bash", 0o755, contents::bash()))
-        .layer(|l| l.file("/app", 0o755, app))
+        .layer(|l| l.file("/app", 0o755, contents::elf(&[app])))
         .entrypoint(&["/app"])
 }
 
@@ -100,8 +100,11 @@ fn every_form_of_docker_save_is_the_same_image() {
 
 #[test]
 fn an_unchanged_image_keeps_its_digest() {
-    let built =
-        Recipe::new().layer(|l| l.file("/app", 0o755, "x")).entrypoint(&["/app"]).user("7").build();
+    let built = Recipe::new()
+        .layer(|l| l.file("/app", 0o755, contents::program()))
+        .entrypoint(&["/app"])
+        .user("7")
+        .build();
     let scene = Scene::new(&save(Form::Folders, &[(&built, &[])]));
     assert!(!harden(&scene.docker().expect("read"), id(&built)).is_changed());
 }
@@ -139,7 +142,8 @@ fn layers_that_two_images_share_are_read_through_links() {
     let (first, second) = (recipe("1").build(), recipe("2").build());
     let scene = Scene::new(&save(Form::Folders, &[(&first, &["a:1"]), (&second, &["b:1"])]));
     let archive = scene.docker().expect("read");
-    let planning = immut_core::plan(&id(&second), &archive, &Options::default()).expect("a plan");
+    let planning =
+        crate::common::plan(&id(&second), &archive, &Options::default()).expect("a plan");
     assert!(planning.platforms[0].findings.iter().any(|finding| finding.rule.as_str() == "shell"));
 }
 
@@ -206,7 +210,7 @@ fn what_is_no_archive_of_images_is_said() {
 
 /// An archive with that `manifest.json`, and one small layer.
 fn with(manifest: &Value, more: impl FnOnce(LayerRecipe) -> LayerRecipe) -> Scene {
-    let layer = LayerRecipe::new().file("/app", 0o755, "x").into_tar();
+    let layer = LayerRecipe::new().file("/app", 0o755, contents::program()).into_tar();
     let config = json!({ "rootfs": { "diff_ids": [Digest::of(&layer)] } }).to_string();
     let members = LayerRecipe::new()
         .file("config.json", 0o644, config)
@@ -253,7 +257,8 @@ fn a_layer_that_is_not_what_the_config_lists_is_corrupt() {
     let scene = with(&line("config.json", &["other.tar"]), |l| l.file("other.tar", 0o644, other));
     let archive = scene.docker().expect("its documents are fine");
     let digest = resolved(&archive, "docker-archive:x").expect("one");
-    let error = immut_core::plan(&digest, &archive, &Options::default()).expect_err("other bytes");
+    let error =
+        crate::common::plan(&digest, &archive, &Options::default()).expect_err("other bytes");
     assert!(error.to_string().contains("wrong content"), "{error}");
 }
 

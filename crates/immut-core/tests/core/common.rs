@@ -10,7 +10,7 @@ use immut_core::name::{Digest, PinnedRef};
 use immut_core::plan::{Action, Conflict, Plan};
 use immut_core::rules::{Catalog, Keep};
 use immut_core::store::{Layout, Source};
-use immut_core::{Error, Hardened, Options, Planned};
+use immut_core::{Error, Hardened, Options, Planned, Planning};
 use immut_testkit::model::{self, Tree, View};
 use immut_testkit::recipe::{IndexRecipe, Recipe};
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     pub(crate) fn plans(&self, options: &Options) -> Result<Vec<Planned>, Error> {
-        Ok(immut_core::plan(&self.digest, &self.source(), options)?.platforms)
+        Ok(plan(&self.digest, &self.source(), options)?.platforms)
     }
 
     pub(crate) fn plan(&self, options: &Options) -> Planned {
@@ -63,6 +63,17 @@ impl Scene {
     pub(crate) fn harden(self, options: &Options) -> Done {
         self.try_harden(options).unwrap_or_else(|error| panic!("{}", told(&error)))
     }
+}
+
+/// Plans with a stage of its own.
+pub(crate) fn plan(
+    digest: &Digest,
+    source: &dyn Source,
+    options: &Options,
+) -> Result<Planning, Error> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stage = Layout::temporary(folder.path()).expect("a stage");
+    immut_core::plan(digest, source, &stage, options)
 }
 
 /// An error with its conflicts.

@@ -11,13 +11,17 @@ use immut_core::name::{Digest, Location};
 use immut_core::store::{
     Archive, ArchiveDraft, Draft, Error, Layout, Sink, Source, Spool, copy, read_small,
 };
+use immut_testkit::contents;
 use immut_testkit::recipe::{Built, IndexRecipe, LayerRecipe, Recipe};
 use serde_json::json;
 use tempfile::TempDir;
 
 fn image(folder: &TempDir, name: &str) -> (Layout, Built) {
     let place = folder.path().join(name);
-    let app = Recipe::new().layer(|l| l.file("/app", 0o755, name)).entrypoint(&["/app"]).user("7");
+    let app = Recipe::new()
+        .layer(|l| l.file("/app", 0o755, contents::elf(&[name])))
+        .entrypoint(&["/app"])
+        .user("7");
     let built = app.name(name).write(&place);
     (Layout::open(&place).expect("a layout"), built)
 }
@@ -120,7 +124,7 @@ fn an_existing_layout_is_added_to() {
     assert_eq!(there.tagged("v1").expect("read"), Some(manifest));
     for digest in [&old.digest, &built.digest] {
         let digest = digest.parse().expect("a digest");
-        immut_core::plan(&digest, &there, &Options::default()).expect("whole");
+        crate::common::plan(&digest, &there, &Options::default()).expect("whole");
     }
 }
 
@@ -146,7 +150,7 @@ fn two_drafts_of_one_layout_lose_nothing() {
     for (_, built) in [&first, &second] {
         assert!(layout.tagged(&built.digest[7..12]).expect("read").is_some());
         let digest = built.digest.parse().expect("a digest");
-        immut_core::plan(&digest, &layout, &Options::default()).expect("whole");
+        crate::common::plan(&digest, &layout, &Options::default()).expect("whole");
     }
     let subject = first.1.digest.parse().expect("a digest");
     assert_eq!(layout.referrers(&subject).expect("listed").len(), 2);
@@ -215,7 +219,7 @@ fn an_archive_holds_what_was_put_in() {
             usize::from(!docker)
         );
         let known = archive.known_as(&found);
-        let planning = immut_core::plan(&known, &archive, &Options::default()).expect("whole");
+        let planning = crate::common::plan(&known, &archive, &Options::default()).expect("whole");
         assert!(planning.platforms[0].plan.is_empty());
     }
 }
@@ -223,7 +227,8 @@ fn an_archive_holds_what_was_put_in() {
 #[test]
 fn a_docker_archive_holds_images_only() {
     let folder = tempfile::tempdir().expect("a folder");
-    let app = Recipe::new().layer(|l| l.file("/app", 0o755, "x")).entrypoint(&["/app"]);
+    let app =
+        Recipe::new().layer(|l| l.file("/app", 0o755, contents::program())).entrypoint(&["/app"]);
     let index = IndexRecipe::new().image(&app).write(&folder.path().join("index"));
     let from = Layout::open(&folder.path().join("index")).expect("a layout");
     let place = Location::DockerArchive(folder.path().join("file.tar"));

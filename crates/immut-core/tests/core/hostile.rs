@@ -6,13 +6,16 @@ use std::process::Command;
 use immut_core::Options;
 use immut_core::inventory::Limits;
 use immut_core::store::Layout;
+use immut_testkit::contents;
 use immut_testkit::recipe::{Encoding, Fault, IndexRecipe, LayerRecipe, Recipe};
 use serde_json::json;
 
 use crate::common::{Scene, child_image};
 
 fn app() -> Recipe {
-    Recipe::new().layer(|l| l.file("/app", 0o755, "x").file("/bin/su", 0o4755, vec![7; 5000]))
+    Recipe::new().layer(|l| {
+        l.file("/app", 0o755, contents::program()).file("/bin/su", 0o4755, vec![7; 5000])
+    })
 }
 
 /// The sentence with which an image is refused; the layers are the second of the image.

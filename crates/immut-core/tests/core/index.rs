@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 use crate::common::{Done, Scene};
 
 pub(crate) fn linux(architecture: &str) -> Recipe {
-    let app = Recipe::new().layer(|l| l.file("/app", 0o755, architecture)).entrypoint(&["/app"]);
+    let app = Recipe::new()
+        .layer(|l| l.file("/app", 0o755, contents::elf(&[architecture])))
+        .entrypoint(&["/app"]);
     app.layer(|l| l.file("/bin/bash", 0o755, contents::bash())).platform("linux", architecture)
 }
 
 pub(crate) fn clean(architecture: &str) -> Recipe {
-    let app = Recipe::new().layer(|l| l.file("/app", 0o755, "x")).entrypoint(&["/app"]);
+    let app =
+        Recipe::new().layer(|l| l.file("/app", 0o755, contents::program())).entrypoint(&["/app"]);
     app.user("7").platform("linux", architecture)
 }
 

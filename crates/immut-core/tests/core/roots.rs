@@ -4,7 +4,7 @@ use immut_core::Options;
 use immut_core::plan::Plan;
 use immut_testkit::recipe::{Encoding, Recipe};
 
-use crate::common::{Done, Scene, fixture, removed, words};
+use crate::common::{Done, Scene, fixture, keeping, removed, words};
 
 /// The archive of a root; none for one whose decompressor is not here.
 fn root(name: &str) -> Option<Vec<u8>> {
@@ -12,13 +12,21 @@ fn root(name: &str) -> Option<Vec<u8>> {
 }
 
 fn image(name: &str) -> Option<Scene> {
-    Some(Scene::of(&Recipe::new().tar_layer(Encoding::Gzip, root(name)?).cmd(&["/bin/sh"])))
+    let architecture = if name.contains("aarch64") || name.contains("arm64") {
+        "arm64"
+    } else if name.contains("-x86.") {
+        "386"
+    } else {
+        "amd64"
+    };
+    let recipe = Recipe::new().platform("linux", architecture);
+    Some(Scene::of(&recipe.tar_layer(Encoding::Gzip, root(name)?).cmd(&["/bin/sh"])))
 }
 
-/// Hardened with an entrypoint that is not there, which breaks nothing and is told.
+/// Hardened with an entrypoint that is not there, but comes from elsewhere.
 fn hardened(name: &str) -> Option<Done> {
     let scene = image(name)?;
-    let mut options = Options::default();
+    let mut options = keeping(&["rule:broken-start"]);
     options.choices.entrypoint = words(&["/app"]);
     options.choices.cmd = words(&[]);
     let done = scene.harden(&options);

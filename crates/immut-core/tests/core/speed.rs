@@ -28,7 +28,8 @@ fn harden_by(recipe: &Recipe, mut options: Options) -> Done {
 
 fn base() -> Recipe {
     Recipe::new().layer(|l| {
-        let l = l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, "x");
+        let l =
+            l.file("/bin/bash", 0o755, contents::bash()).file("/app", 0o755, contents::program());
         l.file("/etc/passwd", 0o644, "root:x:0:0::/root:/bin/bash\n")
     })
 }

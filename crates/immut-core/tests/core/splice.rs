@@ -341,7 +341,7 @@ fn what_is_written_anew_at_an_end_without_padding_is_whole() {
     let mut tar = layer.file("/etc/passwd", 0o644, passwd).into_tar();
     tar.truncate(tar.len() - (512 - passwd.len()));
     let recipe = Recipe::new()
-        .layer(|l| l.file("/app", 0o755, "x").dir("/home", 0o755))
+        .layer(|l| l.file("/app", 0o755, contents::program()).dir("/home", 0o755))
         .tar_layer(Encoding::Gzip, tar)
         .entrypoint(&["/app"]);
     let done = hardened(&recipe, &Options::default());

@@ -49,6 +49,9 @@ pub(super) fn conflict(text: &mut String, conflict: &Conflict) {
         let chain: Vec<String> = conflict.chain.iter().map(ToString::to_string).collect();
         writeln!(text, "    {DIM}{}{DIM:#}", chain.join(" -> ")).ok();
     }
+    if let Some(reason) = &conflict.unconverted {
+        writeln!(text, "    not the same without a shell: {reason}").ok();
+    }
     writeln!(text, "    settle it with one of:").ok();
     for flag in &conflict.settle {
         writeln!(text, "      {flag}").ok();

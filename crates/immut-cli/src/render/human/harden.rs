@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use immut_core::plan::Packages;
 use immut_core::rewrite::LayerOutcome;
 use immut_core::{Hardened, Outcome, Published};
 
@@ -37,6 +38,13 @@ fn copied(layers: &[LayerOutcome]) -> Option<String> {
     Some(format!("{}.{} %", thousandths / 10, thousandths % 10))
 }
 
+/// How many packages went and stay; none in an image without a database of packages.
+fn packages(Packages { removed, partly_kept, kept }: &Packages) -> Option<String> {
+    let (removed, partly_kept, kept) = (removed.len(), partly_kept.len(), kept.len());
+    let some = removed + partly_kept + kept > 0;
+    some.then(|| format!("packages {removed} removed, {partly_kept} partly kept, {kept} kept"))
+}
+
 fn outcome_text(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let mut text = format!("{BOLD}{}{BOLD:#}\n", outcome.platform);
@@ -57,6 +65,9 @@ fn outcome_text(outcome: &Outcome) -> String {
     if let Some(share) = copied(&outcome.rewritten.layers) {
         writeln!(text, "          {share} of the rewritten layers copied as it was compressed")
             .ok();
+    }
+    if let Some(line) = packages(&plan.packages) {
+        writeln!(text, "  {line}").ok();
     }
     for step in &plan.steps {
         if let Some(line) = config_line(&step.action) {

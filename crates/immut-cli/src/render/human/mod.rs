@@ -1,7 +1,9 @@
 //! Results for people: the product on stdout, the talk on stderr.
 
 mod audit;
+mod check;
 mod copy;
+mod explain;
 mod failure;
 mod harden;
 mod plan;
@@ -19,7 +21,9 @@ use immut_core::name::Location;
 use immut_core::plan::Totals;
 
 pub(crate) use audit::audit;
+pub(crate) use check::check;
 pub(crate) use copy::copied;
+pub(crate) use explain::explained;
 pub(crate) use failure::failure;
 pub(crate) use harden::hardened;
 pub(crate) use plan::plans;
@@ -32,6 +36,7 @@ use crate::progress::undisturbed;
 static QUIET: AtomicBool = AtomicBool::new(false);
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 /// More lines than that of one kind are counted instead of shown.

@@ -95,6 +95,10 @@ pub(super) fn config_line(action: &Action) -> Option<String> {
         Action::SetUser { from, to } => format!("user    {} -> {to}", lossy(from.as_bytes())),
         Action::SetEntrypoint { to } => format!("entrypoint {}", command_line(to)),
         Action::SetCmd { to } => format!("cmd     {}", command_line(to)),
+        Action::SetVariable { name, value } => {
+            format!("env     {name}={}", lossy(value.as_bytes()))
+        }
+        Action::SetWorkingDir { to } => format!("workdir {to}"),
         Action::SetHealthcheck { to: Some(check) } => format!("health  {}", check["Test"]),
         Action::SetHealthcheck { to: None } => "health  no check".to_owned(),
         _ => return None,

@@ -77,7 +77,8 @@ fn a_setuid_sparse_file_loses_the_bit_and_no_byte() {
     for form in FORMS {
         let Some(entry) = by_gnu_tar(form, "su", 0o4755, &many()) else { return };
         let done = harden(&app().layer(|l| l.raw(&entry)));
-        let planning = immut_core::plan(&done.hardened.digest(), &done.stage, &Options::default());
+        let planning =
+            crate::common::plan(&done.hardened.digest(), &done.stage, &Options::default());
         let su = planning.expect("planned").platforms[0]
             .inventory
             .lookup(&path("/su"))

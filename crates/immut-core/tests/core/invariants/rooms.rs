@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which rooms of the core a room may use, besides itself. Verbs and what belongs to them use all.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("name", &[]),
     ("path", &[]),
     ("parallel", &[]),
@@ -17,7 +17,8 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("inventory", &["archive", "codec", "image", "name", "parallel", "path", "progress", "store"]),
     ("user", &["inventory", "path"]),
     ("rules", &["finding", "image", "inventory", "name", "path", "user"]),
-    ("plan", &["finding", "image", "inventory", "name", "path", "rules", "user"]),
+    ("needs", &["finding", "image", "inventory", "path"]),
+    ("plan", &["finding", "image", "inventory", "name", "needs", "path", "rules", "user"]),
     (
         "rewrite",
         &[
@@ -37,11 +38,13 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
 ];
 /// Verbs, and what describes or feeds them.
-const VERBS: [&str; 9] =
-    ["audit", "copy", "error", "harden", "lib", "options", "planning", "select", "verify"];
+const VERBS: [&str; 11] = [
+    "audit", "check", "copy", "error", "explain", "harden", "lib", "options", "planning", "select",
+    "verify",
+];
 /// Rooms that see the world only through `Source` and the stage.
-const CLOSED: [&str; 8] =
-    ["archive", "codec", "finding", "inventory", "path", "plan", "rules", "user"];
+const CLOSED: [&str; 9] =
+    ["archive", "codec", "finding", "inventory", "needs", "path", "plan", "rules", "user"];
 
 #[test]
 fn invariant_1_rooms_depend_one_way() {
@@ -80,7 +83,7 @@ fn invariant_1_only_the_stage_touches_the_world() {
         for word in ["async ", ".await", "tokio", "std::fs", "std::net", "std::env", "std::process"]
         {
             let closed = CLOSED.contains(&room.as_str()) || (room == "rewrite" && !door);
-            if closed && code(&text).any(|line| line.contains(word)) {
+            if closed && code(&text).any(|line| holds(line, word)) {
                 wrong.push(format!("{file}: {word}"));
             }
         }
@@ -101,7 +104,9 @@ fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
         let path: PathBuf = entry.expect("an entry").path();
         if path.is_dir() {
             collect(root, &path, found);
-        } else if !path.ends_with("tests.rs") {
+        } else if !path.ends_with("tests.rs")
+            && !path.components().any(|part| part.as_os_str() == "tests")
+        {
             let name = path.strip_prefix(root).expect("beneath").display().to_string();
             let text = std::fs::read_to_string(&path).expect("text");
             let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
@@ -116,6 +121,12 @@ fn room_of(file: &str) -> String {
 
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// Whether a line holds a word that does not go on.
+fn holds(line: &str, word: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| !line[at + word.len()..].starts_with(goes_on))
 }
 
 /// The rooms that a file names after `crate::`.

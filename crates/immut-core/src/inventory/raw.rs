@@ -2,13 +2,14 @@
 
 use std::io::{self, BufReader, Read};
 
+use super::{Layer, Limits};
+use crate::archive::{self, Archive, Member};
 use crate::codec::Decoder;
 use crate::image::Descriptor;
-use crate::inventory::{Layer, Limits};
 use crate::store::{self, Layout, Source, UnpackedReader};
 
 /// Reads a layer's archive again: as it was put aside, or else by decoding its blob once more.
-pub(super) struct Raw<'a> {
+pub(crate) struct Raw<'a> {
     from: From<'a>,
     at: u64,
 }
@@ -19,7 +20,7 @@ enum From<'a> {
 }
 
 impl<'a> Raw<'a> {
-    pub(super) fn open(
+    pub(crate) fn open(
         stage: &'a Layout,
         blob: &Descriptor,
         layer: &'a Layer,
@@ -34,12 +35,12 @@ impl<'a> Raw<'a> {
     }
 
     /// Bytes of the archive before what is read next.
-    pub(super) fn at(&self) -> u64 {
+    pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
     /// Goes on to a later offset.
-    pub(super) fn go_to(&mut self, at: u64) -> io::Result<()> {
+    pub(crate) fn go_to(&mut self, at: u64) -> io::Result<()> {
         debug_assert!(at >= self.at);
         match &mut self.from {
             From::Aside(reader) => reader.go_to(at),
@@ -51,8 +52,16 @@ impl<'a> Raw<'a> {
         Ok(())
     }
 
+    /// Reads the headers of the member at which the archive stands; its content follows.
+    pub(crate) fn member(&mut self) -> Result<(Member, Archive<&mut Self>), archive::Error> {
+        let missing = || io::Error::new(io::ErrorKind::UnexpectedEof, "an entry is missing");
+        let mut archive = Archive::new(self);
+        let member = archive.next()?.ok_or_else(missing)?;
+        Ok((member, archive))
+    }
+
     /// Reads the rest: a blob is checked against its digest at its end.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         if let From::Blob(mut decoder) = self.from {
             io::copy(&mut decoder, &mut io::sink())?;
             io::copy(&mut decoder.finish().1, &mut io::sink())?;

@@ -1,0 +1,168 @@
+//! `explain`: why a path of an image stays or goes, and who needs it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::error::Error;
+use crate::finding::Finding;
+use crate::image::Platform;
+use crate::inventory::{Inventory, Kind};
+use crate::name::Digest;
+use crate::needs::{Edge, Hop, Start};
+use crate::options::Options;
+use crate::path::RootPath;
+use crate::plan::{Action, Because, Plan};
+use crate::planning::{Planned, plan};
+use crate::store::{Layout, Source};
+
+/// Why a path of one image stays or goes.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The platform.
+    pub platform: Platform,
+    /// The path as it was asked for.
+    pub path: RootPath,
+    /// What is there; none: nothing, in the merged view.
+    pub there: Option<There>,
+    /// Layers that hold it hidden, from 0.
+    pub hidden: BTreeSet<usize>,
+    /// The steps that change it, with the rules; it stays as it is without one.
+    pub steps: Vec<(Action, Because)>,
+    /// What rules found of it, or of a directory above that goes.
+    pub findings: Vec<Finding>,
+    /// What speaks against the plan because of it, in words.
+    pub conflicts: Vec<String>,
+    /// Who needs it, and who needs that.
+    pub needed: Vec<Needed>,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub struct There {
+    /// The links on the way.
+    pub links: Vec<RootPath>,
+    /// The name at the end.
+    pub path: RootPath,
+    /// `file`, `directory`, `link` or `special`.
+    pub kind: &'static str,
+    /// Bytes of a regular file.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u16,
+    /// Owner and group.
+    pub owner: (u32, u32),
+    /// The layer that holds it, from 0; none for a directory that no layer mentions.
+    pub layer: Option<usize>,
+}
+
+/// One way in which something is needed.
+#[derive(Debug)]
+pub struct Needed {
+    /// The part of the config that it comes from.
+    pub pointer: &'static str,
+    /// The file that needs it; none: the config itself.
+    pub by: Option<RootPath>,
+    /// The evidence.
+    pub why: Vec<Hop>,
+    /// Who needs that file.
+    pub needed: Vec<Needed>,
+}
+
+/// Says of paths of an image why they stay or go, for each platform, in that order.
+///
+/// ```
+/// # use immut_testkit::{Recipe, contents};
+/// use immut_core::{Options, store::Layout};
+/// let folder = tempfile::tempdir()?;
+/// let image = Recipe::new().layer(|l| l.file("/start", 0o755, "#!/run\n").file("/run", 0o755, contents::program()))
+///     .user("7").entrypoint(&["/start"]).write(&folder.path().join("image"));
+/// let source = Layout::open(&folder.path().join("image"))?;
+/// let stage = Layout::temporary(&folder.path().join("stage"))?;
+/// let (digest, paths) = (image.digest.parse()?, ["/run".parse()?]);
+/// let explained = immut_core::explain(&digest, &source, &stage, &paths, &Options::default())?;
+/// assert!(explained[0].steps.is_empty());
+/// assert_eq!(explained[0].needed[0].by, Some("/start".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn explain(
+    digest: &Digest,
+    source: &dyn Source,
+    stage: &Layout,
+    paths: &[RootPath],
+    options: &Options,
+) -> Result<Vec<Explanation>, Error> {
+    let planning = plan(digest, source, stage, options)?;
+    let each = |one| paths.iter().map(move |path| of(one, path));
+    Ok(planning.platforms.iter().flat_map(each).collect())
+}
+
+fn of(planned: &Planned, path: &RootPath) -> Explanation {
+    let Planned { platform, inventory, findings, plan, .. } = planned;
+    let there = there(inventory, path);
+    let mut names = vec![path.clone()];
+    names.extend(there.iter().map(|there| there.path.clone()));
+    let concerns = |of: &RootPath| names.iter().any(|name| name.is_within(of));
+    let hidden = inventory.entries().filter(|(id, entry)| {
+        entry.path == *path && entry.inode.is_some() && inventory.is_hidden(*id)
+    });
+    let steps = plan.steps.iter().filter(|step| step.action.path().is_some_and(concerns));
+    let found = findings.iter().filter(|finding| finding.subject.path().is_some_and(concerns));
+    let conflicts = plan.conflicts.iter().map(|one| one.problem.to_string());
+    let about = |text: &String| names.iter().any(|name| text.contains(&name.to_string()));
+    Explanation {
+        platform: platform.clone(),
+        path: path.clone(),
+        hidden: hidden.map(|(id, _)| id.layer as usize).collect(),
+        steps: steps.map(|step| (step.action.clone(), step.because.clone())).collect(),
+        findings: found.cloned().collect(),
+        conflicts: conflicts.filter(about).collect(),
+        needed: needed(plan, &names),
+        there,
+    }
+}
+
+fn there(inventory: &Inventory, path: &RootPath) -> Option<There> {
+    let resolution = inventory.resolve(path);
+    let found = resolution.found?;
+    let name = inventory.names().get(&found);
+    let inode = inventory.lookup(&found)?;
+    let kind = match inode.kind {
+        Kind::Directory => "directory",
+        Kind::Symlink(_) => "link",
+        Kind::File => "file",
+        _ => "special",
+    };
+    Some(There {
+        links: resolution.links,
+        kind,
+        size: inode.size,
+        mode: inode.mode,
+        owner: (inode.uid, inode.gid),
+        layer: name.and_then(|name| name.entry).map(|id| id.layer as usize),
+        path: found,
+    })
+}
+
+/// Who needs one of the names.
+fn needed(plan: &Plan, names: &[RootPath]) -> Vec<Needed> {
+    let of_start = |start| {
+        let leads = |edge: &&Edge| names.iter().any(|name| edge.leads_to(start, name));
+        start
+            .edges
+            .iter()
+            .filter(leads)
+            .map(|edge| up(start, edge, &mut HashSet::new()))
+            .collect::<Vec<_>>()
+    };
+    let mut all: Vec<Needed> = plan.closure.starts.iter().flat_map(of_start).collect();
+    all.dedup_by(|a, b| (a.pointer, &a.by, &a.why) == (b.pointer, &b.by, &b.why));
+    all
+}
+
+/// From an edge up to the config; what was shown already is not followed again.
+fn up(start: &Start, edge: &Edge, shown: &mut HashSet<usize>) -> Needed {
+    let new = edge.from.filter(|from| shown.insert(*from));
+    let above = start.edges.iter().filter(|above| Some(above.to) == new);
+    let needed = above.map(|above| up(start, above, shown)).collect();
+    let by = edge.from.map(|from| start.needs[from].path.clone());
+    Needed { pointer: edge.pointer, by, why: edge.why.clone(), needed }
+}

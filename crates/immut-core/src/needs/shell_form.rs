@@ -1,0 +1,73 @@
+//! [`ShellForm`]: a command that a shell runs, found in a command line.
+
+use super::Look;
+use super::exec_form::{Environment, ExecForm, Purpose, Refusal, exec_form, invocation};
+use super::facts::Facts;
+use super::walk::unwrap_in_place;
+use super::wrappers::MOST_WRAPPERS;
+use crate::inventory::Kind;
+use crate::path::RootPath;
+
+/// `sh -c COMMAND` in a command line, itself or behind programs that run what their arguments say.
+#[derive(Debug, Clone)]
+pub(crate) struct ShellForm {
+    /// The index of the word that names the shell.
+    pub(crate) at: usize,
+    /// That word.
+    pub(crate) shell: String,
+    command: Result<String, Refusal>,
+}
+
+impl Look<'_> {
+    /// Finds `sh -c COMMAND` in a command line.
+    pub(crate) fn shell_form(&self, words: &[String]) -> Option<ShellForm> {
+        let mut at = 0;
+        for _ in 0..=MOST_WRAPPERS {
+            let command = match invocation(&words[at..]) {
+                Ok(Some(found)) => Some(Ok(found.command.to_owned())),
+                Ok(None) => None,
+                Err(refusal) => Some(Err(refusal)),
+            };
+            if let Some(command) = command {
+                return Some(ShellForm { at, shell: words.get(at)?.clone(), command });
+            }
+            at += unwrap_in_place(&words[at..], &self.variables())?;
+        }
+        None
+    }
+
+    /// Whether the kernel starts a file by itself.
+    pub(crate) fn kernel_starts(&self, path: &RootPath) -> bool {
+        let found = self.inventory.resolve(path).found;
+        match found.and_then(|file| self.facts(&file)) {
+            Some(Facts::Elf(_)) => true,
+            Some(Facts::Text(text)) => text.starts_with(b"#!"),
+            Some(Facts::Broken(_)) | None => false,
+        }
+    }
+}
+
+impl ShellForm {
+    /// The exec form of its command.
+    pub(crate) fn exec_form(&self, look: &Look<'_>, purpose: Purpose) -> Result<ExecForm, Refusal> {
+        let command = self.command.clone()?;
+        exec_form(&command, purpose, &Surroundings { look, variables: look.variables() })
+    }
+}
+
+struct Surroundings<'a> {
+    look: &'a Look<'a>,
+    variables: Vec<String>,
+}
+
+impl Environment for Surroundings<'_> {
+    fn is_dir(&self, path: &RootPath) -> bool {
+        let found = self.look.inventory.resolve(path).found;
+        let inode = found.and_then(|found| self.look.inventory.lookup(&found));
+        inode.is_some_and(|inode| inode.kind == Kind::Directory)
+    }
+
+    fn variables(&self) -> &[String] {
+        &self.variables
+    }
+}

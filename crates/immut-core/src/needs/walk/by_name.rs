@@ -1,0 +1,110 @@
+//! What programs load or read by name: rules of a catalog, and language runtimes as wholes.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use super::super::loaded::{Loaded, Wanted};
+use super::super::loader::Process;
+use super::{Origin, Walk};
+use crate::inventory::{Content, Kind};
+use crate::needs::{Access, Hop};
+use crate::path::RootPath;
+
+static LOADED: LazyLock<Loaded> = LazyLock::new(Loaded::builtin);
+
+/// Where loaders look in any case.
+const LIBRARY_FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
+
+impl Walk<'_> {
+    /// What a needed file brings with it, asked for each of its names.
+    pub(super) fn by_name(&mut self, need: usize) {
+        if self.start.needs[need].access == Access::Named {
+            return;
+        }
+        let look = self.look;
+        let edges = self.start.edges.iter().filter(|edge| edge.to == need);
+        let mut names: BTreeSet<RootPath> =
+            edges.flat_map(|edge| edge.links.iter().chain([&edge.asked])).cloned().collect();
+        names.insert(self.start.needs[need].path.clone());
+        let libs = self.library_folders();
+        let has = |glob: &str| !look.matching(glob).is_empty();
+        let mut seen = BTreeSet::new();
+        for name in &names {
+            for wanted in LOADED.wanted(name, &libs, &has) {
+                if seen.insert((wanted.rule.id.clone(), wanted.paths.clone())) {
+                    self.wanted(need, &wanted);
+                }
+            }
+        }
+    }
+
+    fn wanted(&mut self, need: usize, wanted: &Wanted<'_>) {
+        let pointer = self.start.pointer(need);
+        let why = vec![Hop::Loaded(wanted.rule.id.clone())];
+        let origin = Origin { why, ..Origin::from(need, false) };
+        let found: BTreeSet<RootPath> =
+            wanted.paths.iter().flat_map(|glob| self.look.matching(glob)).collect();
+        if found.is_empty() && wanted.rule.hard {
+            let path = &self.start.needs[need].path;
+            self.unseen(format!(
+                "{pointer}: {path} has nothing of what it loads by name ({}: {})",
+                wanted.rule.id, wanted.rule.title
+            ));
+        }
+        let mut libraries = Vec::new();
+        for path in found {
+            let Some(inode) = self.look.inventory.lookup(&path) else { continue };
+            if inode.kind == Kind::Directory {
+                self.tree(pointer, &path, &origin);
+                libraries.extend(self.look.binaries_in(&path));
+            } else if self.need(pointer, &path, Access::Read, &origin).is_some()
+                && matches!(inode.content, Content::Elf(_))
+            {
+                libraries.push(path);
+            }
+        }
+        self.opened(pointer, need, &libraries);
+    }
+
+    /// What libraries need that a program opens. They may be opened, so what they lack is no gap.
+    fn opened(&mut self, pointer: &'static str, need: usize, libraries: &[RootPath]) {
+        if libraries.is_empty() {
+            return;
+        }
+        let (look, program) = (self.look, self.program_of(need));
+        let environment = self.environment();
+        let path = self.start.needs[program].path.clone();
+        let Some(mut process) = Process::start(look, &path, &environment) else { return };
+        let before = process.libraries().len();
+        for library in libraries {
+            let name = [b"/", library.as_bytes()].concat();
+            process.open(&name, 0);
+        }
+        let origin = Origin::from(need, false);
+        for library in &process.libraries()[before..] {
+            if library.place.is_some() {
+                self.library(pointer, library, &origin);
+            }
+        }
+    }
+
+    /// The program by which a need came: the last on the way that is executed.
+    fn program_of(&self, mut need: usize) -> usize {
+        while self.start.needs[need].access < Access::Execute {
+            match self.start.first(need).from {
+                Some(from) => need = from,
+                None => break,
+            }
+        }
+        need
+    }
+
+    fn library_folders(&self) -> Vec<RootPath> {
+        let is_library = |path: &&RootPath| path.file_name().windows(3).any(|part| part == b".so");
+        let paths = self.start.needs.iter().map(|need| &need.path).filter(is_library);
+        let of_needs = paths.filter_map(RootPath::parent);
+        let usual = LIBRARY_FOLDERS.iter().filter_map(|folder| folder.parse().ok());
+        let there = usual.filter(|folder| self.look.inventory.resolve(folder).found.is_some());
+        of_needs.chain(there).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
