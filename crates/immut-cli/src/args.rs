@@ -134,6 +134,9 @@ pub(crate) struct Choices {
     /// A platform of an index, such as linux/arm64 [default: all that can be hardened]
     #[arg(long, value_name = "P")]
     pub(crate) platform: Vec<Platform>,
+    /// What a later layer hides goes from every layer, not only from those that are written anew
+    #[arg(long)]
+    pub(crate) purge_hidden: bool,
     /// How new layers are compressed
     #[arg(long, value_name = "HOW", default_value = "keep")]
     pub(crate) compression: Compressed,

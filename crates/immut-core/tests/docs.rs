@@ -37,7 +37,7 @@ fn page() -> String {
 
 fn section(page: &mut String, rule: &Rule) {
     write!(page, "\n## {}\n\n{}\n", rule.id, rule.why.trim()).expect("memory");
-    if rule.matcher != Matcher::Files {
+    if !matches!(rule.matcher, Matcher::Files | Matcher::Surplus) {
         return;
     }
     for group in &rule.executables {

@@ -15,6 +15,7 @@ mod killed;
 mod layouts;
 mod order;
 mod output;
+mod profiles;
 mod progress;
 mod redis;
 mod refusals;

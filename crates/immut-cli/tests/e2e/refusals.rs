@@ -65,7 +65,7 @@ fn wrong_use_is_exit_code_2() {
         &image,
         &["--profile", "paranoid"],
         2,
-        &["neither a profile (baseline) nor a file"],
+        &["neither a profile (baseline, distroless, minimal) nor a file"],
     );
     scene.refused("oci:/no/such/layout@sha256:00", &[], 2, &["sha256"]);
     scene.refused("docker-daemon:x", &[], 2, &["docker save", "docker-archive:FILE"]);

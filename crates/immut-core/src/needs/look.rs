@@ -147,6 +147,21 @@ impl<'a> Look<'a> {
         self.config.inner("Env").and_then(|env| Vec::deserialize(env).ok()).unwrap_or_default()
     }
 
+    /// A cache of libraries without those that go, with its name; none if it names none of them.
+    pub(crate) fn library_cache_without(
+        &self,
+        cache: &RootPath,
+        goes: impl Fn(&[u8]) -> bool,
+    ) -> Option<(RootPath, Vec<u8>)> {
+        let (resolution, inode) = self.file(cache)?;
+        let path = resolution.found?;
+        let Facts::Text(content) = self.facts(&path)? else { return None };
+        if content.len() as u64 != inode.size {
+            return None;
+        }
+        Some((path, loader::trimmed_cache(&content, goes)?))
+    }
+
     /// Names of the merged view that a glob over paths matches: `*` stays within a component. Of a
     /// directory with all that lies in it (`/**` at the end) the directory alone.
     pub(super) fn matching(&self, glob: &str) -> Vec<RootPath> {

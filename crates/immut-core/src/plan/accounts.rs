@@ -61,7 +61,7 @@ impl Edit<'_> {
     }
 
     /// The entry that holds a file, if its layer is written anew and it has no other name.
-    fn in_place(&self, path: &RootPath) -> Option<EntryId> {
+    pub(super) fn in_place(&self, path: &RootPath) -> Option<EntryId> {
         let name = self.inventory.names().get(path)?;
         let entry = name.entry.filter(|entry| self.hits.contains(&entry.layer))?;
         let alone = self.inventory.entries_of(name.inode) == [entry];
@@ -93,7 +93,7 @@ impl Edit<'_> {
     }
 
     /// Whether a program is in the image and about to go.
-    fn goes(&self, program: &str) -> bool {
+    pub(super) fn goes(&self, program: &str) -> bool {
         let Ok(path) = program.parse::<RootPath>() else { return false };
         if path.is_root() {
             return false;

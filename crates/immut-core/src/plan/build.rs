@@ -8,11 +8,12 @@ use super::convert::convert;
 use super::drops::Draft;
 use super::id;
 use super::keeping::Keeping;
+use super::needed::Gather;
 use super::remarks::remarks;
 use super::user::planned_user;
 use super::{
     Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, packages,
+    conflicts, packages, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -20,7 +21,7 @@ use crate::inventory::Subject;
 use crate::inventory::{Inventory, Kind, Layer, Name};
 use crate::needs::{Closure, Files, Look};
 use crate::path::RootPath;
-use crate::rules::Catalog;
+use crate::rules::{Base, Catalog, Removes};
 use crate::user::UserId;
 
 /// Choices that cannot be meant.
@@ -73,18 +74,29 @@ impl Plan {
         let inventory = subject.inventory;
         check_start(&Look::new(inventory, subject.config, files), choices)?;
         let mut keeping = Keeping::new(catalog, inventory, choices);
-        let mut draft = Draft::new(inventory);
+        let mut draft = Draft::new(inventory, choices.purges_hidden());
         for finding in findings {
             draft_finding(&mut draft, &mut keeping, finding);
         }
-        let databases = draft_databases(&mut draft, &mut keeping, files);
         let chosen = choices.applied_to(subject.config);
         let converted = convert(&draft, chosen, files, choices);
         let user = planned_user(subject, choices);
         let look = Look::new(inventory, &converted.config, files);
-        let closure = Closure::of(&look, &choices.start_with);
+        let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
         let conflicts =
             conflicts::find(&draft, &look, &closure, &user, choices, &converted.refusals);
+        if choices.profile.removes > Removes::Findings {
+            let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
+            let needed = Gather::new(inventory)
+                .closure(&closure)
+                .closure(&Closure::of_kept(&look, &kept))
+                .paths(kept)
+                .places(&look, &user)
+                .base(&Base::builtin())
+                .finish();
+            surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);
+        }
+        let databases = draft_databases(&mut draft, &mut keeping, files);
         let mut notes = converted.notes;
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look));
@@ -95,6 +107,7 @@ impl Plan {
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
         steps.extend(top.replacing(databases.contents));
+        steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
         steps.extend(converted.steps);
         let compress = compress_steps(inventory, choices, &steps);
@@ -159,7 +172,7 @@ pub(crate) fn kept(
     choices: &Choices,
 ) -> Vec<Kept> {
     let mut keeping = Keeping::new(catalog, inventory, choices);
-    let mut draft = Draft::new(inventory);
+    let mut draft = Draft::new(inventory, choices.purges_hidden());
     for finding in findings {
         draft_finding(&mut draft, &mut keeping, finding);
     }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::image::{Compression, RuntimeConfig};
-use crate::rules::Profile;
+use crate::path::RootPath;
+use crate::rules::{Keep, Profile, Removes};
 use crate::user::UserId;
 
 /// How an image is to be hardened; together with the image's digest it decides the result.
@@ -22,6 +23,9 @@ pub struct Choices {
     pub start_with: Vec<Vec<String>>,
     /// The user to run as (`--user`).
     pub user: Option<UserId>,
+    /// Whether entries that a later layer hides go from every layer, not only from those that are
+    /// written anew (`--purge-hidden`).
+    pub purge_hidden: bool,
     /// How new layers are compressed (`--compression`).
     pub compression: Recoding,
 }
@@ -76,6 +80,20 @@ impl std::str::FromStr for Healthcheck {
 }
 
 impl Choices {
+    /// The paths that are kept by name.
+    pub(super) fn kept_paths(&self) -> Vec<RootPath> {
+        let path = |keep: &Keep| match keep {
+            Keep::Path(path) => Some(path.clone()),
+            Keep::Rule(_) => None,
+        };
+        self.profile.keep.iter().filter_map(path).collect()
+    }
+
+    /// Whether every hidden entry goes.
+    pub(super) fn purges_hidden(&self) -> bool {
+        self.purge_hidden || self.profile.removes == Removes::AllButNeeded
+    }
+
     /// The config as it starts with these choices; user and layers as they were.
     pub(super) fn applied_to(&self, config: &RuntimeConfig) -> RuntimeConfig {
         let mut config = config.clone();

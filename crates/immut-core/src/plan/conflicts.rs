@@ -56,9 +56,9 @@ pub(crate) fn obstacles(
 ) -> (Closure, Vec<Conflict>) {
     let config = choices.applied_to(subject.config);
     let look = Look::new(subject.inventory, &config, files);
-    let closure = Closure::of(&look, &choices.start_with);
+    let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
     let user = present_user(subject, choices);
-    let draft = Draft::new(subject.inventory);
+    let draft = Draft::new(subject.inventory, choices.purges_hidden());
     let conflicts = find(&draft, &look, &closure, &user, choices, &BTreeMap::new());
     (closure, conflicts)
 }
@@ -205,7 +205,7 @@ fn settle(
         ("/config/Healthcheck", None) => {
             vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
         }
-        ("--start-with", _) => Vec::new(),
+        ("--start-with" | "--keep", _) => Vec::new(),
         (_, Some(words)) => vec![format!("--entrypoint '{words}' --cmd '[]' (which does less)")],
         (_, None) => vec![start_hint(look)],
     };

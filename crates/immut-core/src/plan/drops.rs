@@ -28,6 +28,8 @@ pub(super) struct Draft<'a> {
     ruled: HashSet<RootPath>,
     modes: BTreeMap<RootPath, (u16, Because)>,
     capabilities: BTreeMap<RootPath, Because>,
+    /// Whether hidden entries go from layers that nothing else touches too.
+    purge_hidden: bool,
 }
 
 /// Steps with what they amount to.
@@ -36,12 +38,13 @@ pub(super) struct Finished {
     /// The merged view that is left.
     pub(super) names: BTreeMap<RootPath, Name>,
     pub(super) dropped: BTreeSet<EntryId>,
-    /// Layers that are written anew.
+    /// Layers in which files may be edited: those that are written anew, and all of them where nothing
+    /// may be hidden.
     pub(super) hits: BTreeSet<u32>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(inventory: &'a Inventory) -> Self {
+    pub(super) fn new(inventory: &'a Inventory, purge_hidden: bool) -> Self {
         let mut hidden_names: HashMap<(u32, RootPath), Vec<EntryId>> = HashMap::new();
         for (id, entry) in inventory.entries().filter(|(id, _)| inventory.is_hidden(*id)) {
             hidden_names.entry((id.layer, entry.path.clone())).or_default().push(id);
@@ -57,6 +60,7 @@ impl<'a> Draft<'a> {
             ruled: HashSet::new(),
             modes: BTreeMap::new(),
             capabilities: BTreeMap::new(),
+            purge_hidden,
         }
     }
 
@@ -103,6 +107,11 @@ impl<'a> Draft<'a> {
         way.links.iter().chain(&way.found).any(|name| self.removal(name).is_some())
     }
 
+    /// Whether a rule removes a name, or a directory above it.
+    pub(super) fn is_removed_by(&self, path: &RootPath, rule: &RuleId) -> bool {
+        self.removal(path).is_some_and(|because| because.contains(rule))
+    }
+
     /// The privilege that a file loses, in a word.
     pub(super) fn loss(&self, path: &RootPath) -> Option<&'static str> {
         if self.capabilities.contains_key(path) {
@@ -125,11 +134,15 @@ impl<'a> Draft<'a> {
             }
             dropped.extend(more);
         };
-        let hits = self.hits(&dropped, &replayed);
+        let mut hits = self.hits(&dropped, &replayed);
         let emptied = self.emptied(&dropped, &hits);
         let mut steps = self.steps();
         steps.extend(self.link_steps(&replayed));
         steps.extend(emptied);
+        if self.purge_hidden {
+            // Else what is edited would be hidden by its successor.
+            hits = (0..).zip(self.inventory.layers()).map(|(number, _)| number).collect();
+        }
         Finished { steps, names: replayed.names, dropped, hits }
     }
 
@@ -271,10 +284,11 @@ impl<'a> Draft<'a> {
         let left = self.inventory.entries().filter(|(id, _)| !dropped.contains(id));
         let mut more = Vec::new();
         for (id, entry) in left {
-            let hit = hits.contains(&id.layer);
+            let written = hits.contains(&id.layer);
+            let hit = written || self.purge_hidden;
             match entry.kind {
                 _ if self.lazy.contains(&id) => {
-                    if hit {
+                    if written {
                         self.tables.insert(id);
                         more.push(id);
                     }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{Choices, Kept};
-use crate::finding::RuleId;
+use crate::finding::{Remedy, RuleId};
 use crate::inventory::{InodeId, Inventory};
 use crate::path::RootPath;
 use crate::rules::{Catalog, Keep};
 
 /// What the user keeps, and what of it a rule found.
 pub(super) struct Keeping<'a> {
+    catalog: &'a Catalog,
     inventory: &'a Inventory,
     choices: &'a Choices,
     names: HashSet<RootPath>,
@@ -19,7 +20,11 @@ pub(super) struct Keeping<'a> {
 }
 
 impl<'a> Keeping<'a> {
-    pub(super) fn new(catalog: &Catalog, inventory: &'a Inventory, choices: &'a Choices) -> Self {
+    pub(super) fn new(
+        catalog: &'a Catalog,
+        inventory: &'a Inventory,
+        choices: &'a Choices,
+    ) -> Self {
         let mut names = HashSet::new();
         let mut whole = HashSet::new();
         for keep in &choices.profile.keep {
@@ -35,7 +40,7 @@ impl<'a> Keeping<'a> {
             names.extend(resolution.links);
             names.extend(resolution.found);
         }
-        Self { inventory, choices, names, whole, recorded: BTreeSet::new() }
+        Self { catalog, inventory, choices, names, whole, recorded: BTreeSet::new() }
     }
 
     pub(super) fn keeps(&mut self, path: &RootPath, rule: &RuleId) -> bool {
@@ -72,6 +77,18 @@ impl<'a> Keeping<'a> {
             self.inventory.beneath(path).filter(|(child, _)| child.parent().as_ref() == Some(path));
         let left = children.filter(|(child, _)| !self.keeps_name(child));
         left.flat_map(|(child, _)| self.without_kept(child)).collect()
+    }
+
+    /// What the user keeps by name, and what a rule would have removed and the user keeps: all of it is
+    /// there to be used.
+    pub(super) fn paths(&self) -> BTreeSet<RootPath> {
+        let removes = |kept: &&Kept| {
+            self.catalog.rule(kept.rule.as_str()).is_some_and(|rule| rule.remedy == Remedy::Remove)
+        };
+        let found = self.recorded.iter().filter(removes).map(|kept| &kept.path);
+        let applets = self.inventory.names().keys();
+        let applets = applets.filter(|path| !self.whole.is_empty() && self.keeps_name(path));
+        found.chain(applets).cloned().chain(self.choices.kept_paths()).collect()
     }
 
     /// What a rule found and stays.

@@ -10,11 +10,14 @@ mod conflicts;
 mod convert;
 mod drops;
 mod keeping;
+mod library_cache;
 mod lowest;
+mod needed;
 mod packages;
 mod reach;
 mod remarks;
 mod removed;
+mod surplus;
 mod tables;
 mod user;
 

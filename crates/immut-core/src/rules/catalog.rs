@@ -39,13 +39,13 @@ pub struct Rule {
     pub matcher: Matcher,
     /// Why it matters, what is matched and what is not, in a paragraph.
     pub why: String,
-    /// For `files`: executables by name.
+    /// For `files` and `surplus`: executables by name.
     #[serde(default)]
     pub executables: Vec<Executables>,
     /// For `files`: content signatures.
     #[serde(default)]
     pub signatures: Vec<Signature>,
-    /// For `files`: folders and files that are no executables.
+    /// For `files` and `surplus`: folders and files that are no executables.
     #[serde(default)]
     pub places: Vec<Places>,
 }
@@ -68,6 +68,9 @@ pub enum Matcher {
     NamedUser,
     /// A numeric user that `/etc/passwd` does not know.
     UnknownUser,
+    /// Files of packages, or with names and in places, that only serve people. They are found while
+    /// planning, where the profile asks for it: what of them the start needs is no finding.
+    Surplus,
     /// Nothing by itself: the rule explains steps that follow from others or from a choice.
     Consequence,
 }
@@ -137,9 +140,10 @@ pub enum Error {
     Strings(usize),
 }
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     include_str!("../../catalog/shells.toml"),
     include_str!("../../catalog/package-managers.toml"),
+    include_str!("../../catalog/people.toml"),
     include_str!("../../catalog/privilege.toml"),
     include_str!("../../catalog/image-config.toml"),
 ];

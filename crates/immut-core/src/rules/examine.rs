@@ -20,7 +20,7 @@ fn of_rule(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec<Finding
         Matcher::Setgid => set_bits(rule, subject.inventory, 0o2000),
         Matcher::FileCapability => capabilities(rule, subject.inventory),
         Matcher::RootUser | Matcher::NamedUser | Matcher::UnknownUser => user(rule, subject),
-        Matcher::Consequence => Vec::new(),
+        Matcher::Surplus | Matcher::Consequence => Vec::new(),
     }
 }
 

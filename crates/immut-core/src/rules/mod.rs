@@ -6,16 +6,20 @@
 //! or bytes as another hit. A content signature alone gives a finding without a remedy, since
 //! scanners carry such strings too.
 
+mod base;
 mod catalog;
 mod examine;
 mod files;
+mod people;
 mod places;
 mod profile;
 
+pub use base::{Base, Part};
 pub use catalog::{Catalog, Error, Executables, Matcher, Places, Rule, Signature};
 pub use examine::examine;
 pub(crate) use files::SMALLEST_IDENTITY;
-pub use profile::{Keep, Profile};
+pub(crate) use people::People;
+pub use profile::{Keep, Profile, Removes};
 
 use crate::finding::Subject as FindingSubject;
 use crate::inventory::{EntryId, Inventory};

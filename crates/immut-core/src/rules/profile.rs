@@ -8,7 +8,7 @@ use super::Catalog;
 use crate::finding::RuleId;
 use crate::path::RootPath;
 
-/// What the user allows: rules that are off, paths that stay.
+/// What the user allows: how far it goes, rules that are off, paths that stay.
 ///
 /// ```
 /// use immut_core::rules::Profile;
@@ -24,9 +24,25 @@ pub struct Profile {
     /// What it is for, in a sentence.
     #[serde(default)]
     pub about: String,
+    /// How far it goes.
+    #[serde(default)]
+    pub removes: Removes,
     /// What stays although a rule finds it.
     #[serde(default)]
     pub keep: Vec<Keep>,
+}
+
+/// How far a profile goes: each removes what the one before it removes, and more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removes {
+    /// What rules find, whether the start needs it or not; a need is a conflict.
+    #[default]
+    Findings,
+    /// Tools that only serve people too, unless they are needed.
+    PeopleTools,
+    /// All that is not needed, and every hidden entry.
+    AllButNeeded,
 }
 
 /// Something that stays although a rule finds it: `/usr/bin/dash` or `rule:setuid`.
@@ -66,12 +82,16 @@ impl std::fmt::Display for Keep {
     }
 }
 
-const BASELINE: &str = include_str!("../../catalog/profiles/baseline.toml");
+const BUILTIN: [&str; 3] = [
+    include_str!("../../catalog/profiles/baseline.toml"),
+    include_str!("../../catalog/profiles/distroless.toml"),
+    include_str!("../../catalog/profiles/minimal.toml"),
+];
 
 impl Profile {
     /// The built-in profiles, the default first.
     pub fn builtin() -> Vec<Self> {
-        vec![BASELINE.parse().expect("the built-in profile is tested")]
+        BUILTIN.map(|text| text.parse().expect("built-in profiles are tested")).into()
     }
 
     /// A built-in profile.

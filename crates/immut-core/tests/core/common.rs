@@ -8,7 +8,7 @@ use std::process::Command;
 use immut_core::finding::RuleId;
 use immut_core::name::{Digest, PinnedRef};
 use immut_core::plan::{Action, Conflict, Plan};
-use immut_core::rules::{Catalog, Keep};
+use immut_core::rules::{Catalog, Keep, Profile};
 use immut_core::store::{Layout, Source};
 use immut_core::{Error, Hardened, Options, Planned, Planning};
 use immut_testkit::model::{self, Tree, View};
@@ -211,6 +211,13 @@ pub(crate) fn removed(plan: &Plan) -> Vec<String> {
     let mut names: Vec<String> = plan.steps.iter().filter_map(|step| name(&step.action)).collect();
     names.sort();
     names
+}
+
+/// A built-in profile.
+pub(crate) fn profile(name: &str) -> Options {
+    let mut options = Options::default();
+    options.choices.profile = Profile::named(name).expect("a built-in profile");
+    options
 }
 
 pub(crate) fn keeping(keep: &[&str]) -> Options {

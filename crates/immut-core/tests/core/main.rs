@@ -21,6 +21,7 @@ mod merge;
 mod nested;
 mod packages;
 mod platforms;
+mod profiles;
 mod progress;
 mod roots;
 mod rules;

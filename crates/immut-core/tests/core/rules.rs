@@ -4,17 +4,18 @@ use immut_core::Options;
 use immut_core::finding::{Finding, Remedy};
 use immut_core::image::Compression;
 use immut_core::plan::{Conflict, Problem, Recoding};
-use immut_core::rules::Catalog;
+use immut_core::rules::{Catalog, Matcher};
 use immut_testkit::contents::{self, Package};
 use immut_testkit::recipe::{Encoding, LayerRecipe, Recipe};
 
-use crate::common::{Scene, keeping, removed, rules_of, words};
+use crate::common::{Scene, keeping, profile, removed, rules_of, words};
 
 const BASH: Package<'_> = Package { name: "bash", version: "5", files: &["/bin/bash"] };
 const APT: Package<'_> = Package { name: "apt", version: "2", files: &["/usr/bin/apt-get"] };
 const APK: Package<'_> = Package { name: "apk-tools", version: "2", files: &["/sbin/apk"] };
 
 /// An image in which the rule finds something, or has a step because of it.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn fixture(rule: &str) -> Option<(Recipe, Options)> {
     let app = |l: LayerRecipe| l.file("/app", 0o755, contents::program());
     let image = Recipe::new().layer(app).entrypoint(&["/app"]);
@@ -59,10 +60,33 @@ fn fixture(rule: &str) -> Option<(Recipe, Options)> {
             .entrypoint(&["/bin/sh", "-c", "exec /app --now"])
             .user("7"),
         "broken-start" => image.entrypoint(&["/missing"]).user("7"),
+        "people-tool" => {
+            let image = with(|l| l.file("/usr/bin/ls", 0o755, contents::program())).user("7");
+            return Some((image, profile("distroless")));
+        }
+        "unneeded" => {
+            let image = with(|l| l.file("/srv/data", 0o644, "x")).user("7");
+            return Some((image, profile("minimal")));
+        }
+        "library-cache" => {
+            let image = with(|l| {
+                l.file("/opt/liba.so", 0o644, "x").file("/etc/ld.so.cache", 0o644, library_cache())
+            });
+            return Some((image.user("7"), profile("minimal")));
+        }
         "empty-layer" => with(|l| l.file("/bin/bash", 0o755, contents::bash())).user("7"),
         _ => return None,
     };
     Some((recipe, Options::default()))
+}
+
+/// A cache of libraries that knows `/opt/liba.so` (glibc, `sysdeps/generic/dl-cache.h`).
+fn library_cache() -> Vec<u8> {
+    let words =
+        |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+    let header = words(&[1, 21, 2, 0, 0, 0, 0]);
+    let entry = words(&[0x303, 77, 72, 0, 0, 0]);
+    [&b"glibc-ld.so.cache1.1"[..], &header, &entry, b"/opt/liba.so\0"].concat()
 }
 
 #[test]
@@ -76,6 +100,7 @@ fn every_rule_has_a_fixture_in_which_it_speaks() {
         let refused = |one: &Conflict| matches!(one.problem, Problem::Broken { .. });
         let refused = id == "broken-start" && planned.plan.conflicts.iter().any(refused);
         assert!(found || acted || refused, "{id}: {:?} {:?}", planned.findings, planned.plan.steps);
+        let found = found || rule.matcher == Matcher::Surplus;
         assert!(rule.remedy == Remedy::None || found && acted, "{id} does nothing");
     }
 }

@@ -1,7 +1,9 @@
 //! Why paths stay or go, and who needs them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use immut_core::finding::RuleId;
 use immut_core::name::PinnedRef;
 use immut_core::plan::Action;
 use immut_core::{Explanation, Needed, There};
@@ -32,6 +34,12 @@ fn explanation(text: &mut String, one: &Explanation) {
     for finding in findings {
         let evidence: Vec<String> = finding.evidence.iter().map(ToString::to_string).collect();
         writeln!(text, "  rule {}  {DIM}{}{DIM:#}", finding.rule, evidence.join(", ")).ok();
+    }
+    let told = |rule: &RuleId| findings.iter().any(|finding| finding.rule == *rule);
+    let untold: BTreeSet<&RuleId> =
+        one.steps.iter().flat_map(|(_, because)| &**because).filter(|rule| !told(rule)).collect();
+    for rule in untold {
+        writeln!(text, "  rule {rule}").ok();
     }
     for conflict in conflicts {
         writeln!(text, "  {RED}conflict{RED:#}  {conflict}").ok();

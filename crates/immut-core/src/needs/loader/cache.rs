@@ -1,5 +1,9 @@
 //! glibc's `/etc/ld.so.cache`: [`Cache`] (glibc, `sysdeps/generic/dl-cache.h`).
 
+mod trim;
+
+pub(crate) use trim::trimmed;
+
 /// The file, which knows where the libraries of the configured folders are.
 #[derive(Debug)]
 pub(super) struct Cache {

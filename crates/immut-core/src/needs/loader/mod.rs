@@ -13,6 +13,7 @@ mod tokens;
 use std::fmt;
 use std::sync::Arc;
 
+pub(super) use cache::trimmed as trimmed_cache;
 pub(crate) use process::Process;
 
 use super::elf::{Elf, Machine};

@@ -19,6 +19,7 @@ const ENTRYPOINT: &str = "/config/Entrypoint";
 const CMD: &str = "/config/Cmd";
 const HEALTHCHECK: &str = "/config/Healthcheck";
 const START_WITH: &str = "--start-with";
+const KEEP: &str = "--keep";
 
 /// The most files that one start is followed through; a JVM with all its libraries has some hundred.
 const MOST_NEEDS: usize = 20_000;
@@ -30,8 +31,9 @@ const DEEPEST: usize = 100;
 const MOST_REMARKS: usize = 1000;
 
 impl Closure {
-    /// What the config's commands need, and commands that start the image in other ways.
-    pub(crate) fn of(look: &Look<'_>, others: &[Vec<String>]) -> Self {
+    /// What the config's commands need, commands that start the image in other ways, and what is kept
+    /// whatever it is for.
+    pub(crate) fn of(look: &Look<'_>, others: &[Vec<String>], kept: &[RootPath]) -> Self {
         let (entrypoint, cmd) = (look.config.entrypoint(), look.config.cmd());
         let words = entrypoint.iter().map(|word| Word::new(ENTRYPOINT, word));
         let words: Vec<Word> = words.chain(cmd.iter().map(|word| Word::new(CMD, word))).collect();
@@ -51,7 +53,15 @@ impl Closure {
             let words: Vec<Word> = words.iter().map(|word| Word::new(START_WITH, word)).collect();
             starts.push(Walk::new(look).run(|walk| walk.exec(&words, &Origin::config())));
         }
+        if !kept.is_empty() {
+            starts.extend(Self::of_kept(look, kept).starts);
+        }
         Self { starts }
+    }
+
+    /// What files and directories need that are kept whatever they are for.
+    pub(crate) fn of_kept(look: &Look<'_>, kept: &[RootPath]) -> Self {
+        Self { starts: vec![Walk::new(look).run(|walk| walk.kept(kept))] }
     }
 
     /// What could not be seen or proven, of all starts.
@@ -143,6 +153,30 @@ impl<'a> Walk<'a> {
             self.unseen("the image has no entrypoint and no cmd, so its start is not known".into());
         }
         self.exec(words, &Origin::config());
+    }
+
+    /// What is kept may be used by somebody: its programs are run, the rest is read.
+    fn kept(&mut self, paths: &[RootPath]) {
+        for path in paths {
+            let why = Origin::config().because(Hop::Word(path.to_string()));
+            let origin = Origin { certain: false, ..why };
+            let Some(found) = self.look.inventory.resolve(path).found else { continue };
+            let Some(inode) = self.look.inventory.lookup(&found) else { continue };
+            match inode.kind {
+                Kind::Directory => {
+                    let Some(need) = self.tree(KEEP, path, &origin) else { continue };
+                    for binary in self.look.binaries_in(&found) {
+                        self.need(KEEP, &binary, Access::Read, &Origin::from(need, false));
+                    }
+                }
+                _ if inode.mode & 0o111 != 0 => {
+                    self.need(KEEP, path, Access::Execute, &origin);
+                }
+                _ => {
+                    self.need(KEEP, path, Access::Read, &origin);
+                }
+            }
+        }
     }
 
     /// Adds a need, or one more way to it; none if it is not there, which is for the caller to tell.

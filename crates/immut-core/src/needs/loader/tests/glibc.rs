@@ -146,11 +146,11 @@ fn files_for_other_machines_are_passed_over_and_broken_ones_end_the_search() {
 fn a_name_with_a_slash_is_a_path() {
     let named = |name: &'static str, at| {
         let image = image().elf(PROGRAM, &Build::program(LOADER).needs(name)).elf(at, &a());
-        let environment = Environment { working_dir: path("/work"), ..environment() };
+        let environment = Environment { working_dir: path("/job"), ..environment() };
         finds_in(&image, &environment, name)
     };
     assert_eq!(named("/opt/liba.so", "/opt/liba.so"), found("/opt/liba.so", How::Path));
-    assert_eq!(named("sub/liba.so", "/work/sub/liba.so"), found("/work/sub/liba.so", How::Path));
+    assert_eq!(named("sub/liba.so", "/job/sub/liba.so"), found("/job/sub/liba.so", How::Path));
     assert_eq!(named("$ORIGIN/liba.so", "/app/bin/liba.so"), found("/app/bin/liba.so", How::Path));
 }
 
