@@ -10,8 +10,9 @@ use crate::name::Digest;
 use crate::needs::{Edge, Hop, Start};
 use crate::options::Options;
 use crate::path::RootPath;
-use crate::plan::{Action, Because, Plan};
+use crate::plan::{Action, Because, Conflict, Plan, Problem};
 use crate::planning::{Planned, plan};
+use crate::rules::Base;
 use crate::store::{Layout, Source};
 
 /// Why a path of one image stays or goes.
@@ -33,6 +34,8 @@ pub struct Explanation {
     pub conflicts: Vec<String>,
     /// Who needs it, and who needs that.
     pub needed: Vec<Needed>,
+    /// The part of the base that it is of, which stays in every profile.
+    pub base: Option<String>,
 }
 
 /// What is at a path.
@@ -106,17 +109,30 @@ fn of(planned: &Planned, path: &RootPath) -> Explanation {
     });
     let steps = plan.steps.iter().filter(|step| step.action.path().is_some_and(concerns));
     let found = findings.iter().filter(|finding| finding.subject.path().is_some_and(concerns));
-    let conflicts = plan.conflicts.iter().map(|one| one.problem.to_string());
-    let about = |text: &String| names.iter().any(|name| text.contains(&name.to_string()));
+    let conflicts = plan.conflicts.iter().filter(|conflict| is_about(conflict, &names));
+    let base = Base::builtin();
     Explanation {
         platform: platform.clone(),
         path: path.clone(),
         hidden: hidden.map(|(id, _)| id.layer as usize).collect(),
         steps: steps.map(|step| (step.action.clone(), step.because.clone())).collect(),
         findings: found.cloned().collect(),
-        conflicts: conflicts.filter(about).collect(),
-        needed: needed(plan, &names),
+        conflicts: conflicts.map(|one| one.problem.to_string()).collect(),
+        needed: needed(plan, inventory, &names),
+        base: names.iter().find_map(|name| base.part_of(name)).map(|part| part.id.clone()),
         there,
+    }
+}
+
+/// Whether a conflict arises because of one of the names.
+fn is_about(conflict: &Conflict, names: &[RootPath]) -> bool {
+    match &conflict.problem {
+        Problem::Removed { path, .. } | Problem::Denied { path, .. } => names.contains(path),
+        Problem::Broken { .. } => conflict.chain.iter().any(|hop| match hop {
+            Hop::File(path) | Hop::Link(path) => names.contains(path),
+            _ => false,
+        }),
+        Problem::NoSuchUser { .. } => false,
     }
 }
 
@@ -143,9 +159,14 @@ fn there(inventory: &Inventory, path: &RootPath) -> Option<There> {
 }
 
 /// Who needs one of the names.
-fn needed(plan: &Plan, names: &[RootPath]) -> Vec<Needed> {
-    let of_start = |start| {
-        let leads = |edge: &&Edge| names.iter().any(|name| edge.leads_to(start, name));
+fn needed(plan: &Plan, inventory: &Inventory, names: &[RootPath]) -> Vec<Needed> {
+    let of_start = |start: &Start| {
+        let leads = |edge: &&Edge| {
+            let folder = start.needs[edge.to].is_folder(inventory);
+            names.iter().any(|name| {
+                edge.leads_to(start, name) || folder && name.is_within(&start.needs[edge.to].path)
+            })
+        };
         start
             .edges
             .iter()

@@ -81,6 +81,7 @@ pub(crate) fn explained(image: &PinnedRef, explained: &[Explanation]) -> String 
             "steps": steps.collect::<Vec<_>>(),
             "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
             "conflicts": one.conflicts,
+            "base": one.base,
             "neededBy": one.needed.iter().map(needed).collect::<Vec<_>>(),
         })
     });

@@ -33,6 +33,7 @@ pub use wrappers::{
 };
 
 use crate::finding::RuleId;
+use crate::inventory::{Inventory, Kind};
 use crate::path::RootPath;
 
 /// All that an image's starts need.
@@ -154,10 +155,23 @@ impl Start {
     }
 }
 
+impl Need {
+    /// Whether it is a directory, which is needed with all that lies in it.
+    pub(crate) fn is_folder(&self, inventory: &Inventory) -> bool {
+        let inode = inventory.lookup(&self.path);
+        self.access == Access::Read && inode.is_some_and(|inode| inode.kind == Kind::Directory)
+    }
+}
+
 impl Edge {
     /// Whether it leads to a path, or over it as a link.
     pub fn leads_to(&self, start: &Start, path: &RootPath) -> bool {
         start.needs[self.to].path == *path || self.links.contains(path)
+    }
+
+    /// Whether it leads to a folder that may be read; what goes of it is no conflict.
+    pub(crate) fn is_folder(&self) -> bool {
+        matches!(self.why.last(), Some(Hop::Folder(_)))
     }
 
     /// Whether it is an argument that may only happen to be the name of a program, such as `start` or

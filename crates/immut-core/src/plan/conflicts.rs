@@ -71,7 +71,7 @@ fn removed(
     edge: &Edge,
     refused: Option<&Refused>,
 ) -> Option<Conflict> {
-    if edge.is_by_chance(start) {
+    if edge.is_by_chance(start) || edge.is_folder() {
         return None;
     }
     let file = &start.needs[edge.to].path;

@@ -88,7 +88,8 @@ impl<'a> Gather<'a> {
         }
         for path in inventory.names().keys().filter(|path| base.has_link(path)) {
             let found = inventory.resolve(path).found;
-            if found.is_some_and(|found| self.needed.holds(&found)) {
+            // What leads nowhere stays: a folder that no layer mentions is no more when it is empty.
+            if found.is_none_or(|found| self.needed.holds(&found)) {
                 self.follow_link(path);
             }
         }

@@ -70,6 +70,12 @@ impl Base {
         matches(&self.paths, path)
     }
 
+    /// The first part that a path is of.
+    pub fn part_of(&self, path: &RootPath) -> Option<&Part> {
+        let has = |part: &&Part| globs(&part.paths).is_ok_and(|globs| matches(&globs, path));
+        self.parts.iter().find(has).filter(|_| self.has(path))
+    }
+
     /// Whether a link stays where what it leads to stays.
     pub fn has_link(&self, path: &RootPath) -> bool {
         matches(&self.links, path)
@@ -103,6 +109,9 @@ mod tests {
         let path = |path: &str| path.parse::<RootPath>().expect("a path");
         assert!(base.has(&path("/usr/share/doc/redis/copyright")));
         assert!(!base.has(&path("/usr/share/doc/redis/README")));
+        let part = |text| base.part_of(&path(text)).map(|part| part.id.as_str());
+        assert_eq!(part("/etc/localtime"), Some("time-zones"));
+        assert_eq!(part("/usr/share/doc/redis/README"), None);
         assert!(base.has_link(&path("/lib64")) && !base.has(&path("/lib64")));
     }
 }

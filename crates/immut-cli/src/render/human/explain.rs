@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use immut_core::finding::RuleId;
+use immut_core::finding::{RuleId, Subject};
 use immut_core::name::PinnedRef;
 use immut_core::plan::Action;
 use immut_core::{Explanation, Needed, There};
@@ -33,7 +33,12 @@ fn explanation(text: &mut String, one: &Explanation) {
     }
     for finding in findings {
         let evidence: Vec<String> = finding.evidence.iter().map(ToString::to_string).collect();
-        writeln!(text, "  rule {}  {DIM}{}{DIM:#}", finding.rule, evidence.join(", ")).ok();
+        let hidden = match &finding.subject {
+            Subject::Hidden { layer, .. } => format!(" (hidden in layer {})", layer + 1),
+            _ => String::new(),
+        };
+        let evidence = evidence.join(", ");
+        writeln!(text, "  rule {}{hidden}  {DIM}{evidence}{DIM:#}", finding.rule).ok();
     }
     let told = |rule: &RuleId| findings.iter().any(|finding| finding.rule == *rule);
     let untold: BTreeSet<&RuleId> =
@@ -43,6 +48,9 @@ fn explanation(text: &mut String, one: &Explanation) {
     }
     for conflict in conflicts {
         writeln!(text, "  {RED}conflict{RED:#}  {conflict}").ok();
+    }
+    if let Some(part) = &one.base {
+        writeln!(text, "  part of the base ({part}), which stays in every profile").ok();
     }
     if needed.is_empty() {
         writeln!(text, "  needed by nothing that the start was followed to").ok();

@@ -18,7 +18,8 @@ const LIBRARY_FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 impl Walk<'_> {
     /// What a needed file brings with it, asked for each of its names.
     pub(super) fn by_name(&mut self, need: usize) {
-        if self.start.needs[need].access == Access::Named {
+        let one = &self.start.needs[need];
+        if one.access == Access::Named || one.is_folder(self.look.inventory) {
             return;
         }
         let look = self.look;
@@ -67,7 +68,7 @@ impl Walk<'_> {
     }
 
     /// What libraries need that a program opens. They may be opened, so what they lack is no gap.
-    fn opened(&mut self, pointer: &'static str, need: usize, libraries: &[RootPath]) {
+    pub(super) fn opened(&mut self, pointer: &'static str, need: usize, libraries: &[RootPath]) {
         if libraries.is_empty() {
             return;
         }

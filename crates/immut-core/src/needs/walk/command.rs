@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use super::super::exec_form::invocation;
 use super::super::shell::Dialect;
 use super::super::wrappers::{Lookup, MOST_WRAPPERS, Unwrapped, Wrappers};
+use super::application::pieces;
 use super::{Origin, Walk};
 use crate::inventory::Kind;
 use crate::needs::facts::Facts;
@@ -56,6 +57,7 @@ impl Walk<'_> {
             return;
         };
         self.arguments.entry(program).or_insert_with(|| words.to_vec());
+        self.beside(first.pointer, program);
         let (cut, wrappers) = (origin.cut, origin.wrappers);
         let inner = Origin { cut, wrappers, ..Origin::from(program, origin.certain) };
         self.runs(words, &inner);
@@ -146,8 +148,12 @@ impl Walk<'_> {
             why.certain = false;
             if let Some(path) = self.look.executable(&word.text) {
                 self.need(word.pointer, &path, Access::Named, &why);
-            } else if let Some(path) = self.look.in_working_dir(&word.text) {
-                self.need(word.pointer, &path, Access::Read, &why);
+                continue;
+            }
+            let whole = self.look.in_working_dir(&word.text);
+            let parts = pieces(&word.text).filter_map(|piece| piece.parse().ok());
+            for path in whole.into_iter().chain(parts.collect::<Vec<_>>()) {
+                self.place(word.pointer, &path, &why);
             }
         }
     }
@@ -189,6 +195,7 @@ impl Walk<'_> {
             return self.gap(word.pointer, format!("{} is not in the image", word.text), &why);
         };
         self.arguments.insert(script, given.to_vec());
+        self.beside(word.pointer, script);
         self.read(word.pointer, script, dialect);
     }
 

@@ -1,5 +1,6 @@
 //! From a start to what it needs, need by need.
 
+mod application;
 mod binary;
 mod by_name;
 mod command;
@@ -117,6 +118,8 @@ struct Walk<'a> {
     texts: HashSet<usize>,
     /// The words that a program was started with, its own first.
     arguments: HashMap<usize, Vec<Word>>,
+    /// The part of the config whose program has the working directory and the variables around it.
+    surrounded: Option<&'static str>,
 }
 
 impl<'a> Walk<'a> {
@@ -129,6 +132,7 @@ impl<'a> Walk<'a> {
             ways: HashSet::new(),
             texts: HashSet::new(),
             arguments: HashMap::new(),
+            surrounded: None,
         }
     }
 
@@ -139,6 +143,9 @@ impl<'a> Walk<'a> {
         while !self.queue.is_empty() || followed < self.start.needs.len() {
             while let Some(need) = self.queue.pop_front() {
                 self.look_into(need);
+            }
+            if let Some(pointer) = self.surrounded.take() {
+                self.surroundings(pointer);
             }
             while followed < self.start.needs.len() {
                 self.by_name(followed);
@@ -153,6 +160,7 @@ impl<'a> Walk<'a> {
             self.unseen("the image has no entrypoint and no cmd, so its start is not known".into());
         }
         self.exec(words, &Origin::config());
+        self.surrounded = words.first().map(|word| word.pointer);
     }
 
     /// What is kept may be used by somebody: its programs are run, the rest is read.

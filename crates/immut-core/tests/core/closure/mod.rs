@@ -17,6 +17,7 @@
 )]
 
 mod applets;
+mod applications;
 mod bases;
 mod binaries;
 mod commands;
@@ -171,6 +172,7 @@ fn otherwise(case: &Case) -> Option<String> {
 fn themes() -> Vec<(&'static str, Vec<Case>)> {
     vec![
         ("applets", applets::cases()),
+        ("applications", applications::cases()),
         ("binaries", binaries::cases()),
         ("commands", commands::cases()),
         ("conversions", conversions::cases()),

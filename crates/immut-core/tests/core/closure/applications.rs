@@ -1,0 +1,149 @@
+//! What an application opens by names that it makes up: what lies beside it, in `minimal`.
+
+use immut_testkit::elf::Build;
+use immut_testkit::recipe::Recipe;
+
+use super::bases::{app, debian_with};
+use super::{Case, case};
+use crate::common::profile;
+
+fn minimal(name: &'static str, image: Recipe) -> Case {
+    let choose = |options: &mut immut_core::Options| {
+        options.choices.profile = profile("minimal").choices.profile;
+    };
+    case(name, image).with(choose).works_without_a_shell()
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        minimal("what lies beside a script", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/bin/node", 0o755, app().bytes())
+                    .file("/usr/share/nodejs/undici/undici-fetch.js", 0o644, "fetch")
+                    .file("/srv/shop/dist/server.js", 0o644, "require('y')")
+                    .file("/srv/shop/node_modules/y/index.js", 0o644, "y")
+                    .file("/srv/other.js", 0o644, "other")
+            })
+            .entrypoint(&["node", "/srv/shop/dist/server.js"])
+        })
+        .asks(&[
+            "/srv/shop/node_modules/y/index.js",
+            "/usr/share/nodejs/undici/undici-fetch.js",
+            "/srv/other.js",
+        ])
+        .expect(
+            r#"
+            stays: /srv/shop/node_modules/y/index.js
+            stays: /usr/share/nodejs/undici/undici-fetch.js
+            gone: /srv/other.js
+            "#,
+        ),
+        minimal("what lies beside a program, with what its libraries need", {
+            debian_with(|layer| {
+                layer
+                    .file("/opt/shop/bin/shop", 0o755, app().bytes())
+                    .file("/opt/shop/share/page.html", 0o644, "page")
+                    .file("/opt/shop/plugins/p.so", 0o755, plugin().bytes())
+                    .file("/usr/lib/libextra.so.1", 0o755, Build::library("libextra.so.1").bytes())
+                    .file("/usr/lib/libother.so.1", 0o755, Build::library("libother.so.1").bytes())
+                    .file("/opt/other/page.html", 0o644, "other")
+            })
+            .entrypoint(&["/opt/shop/bin/shop"])
+        })
+        .asks(&[
+            "/opt/shop/share/page.html",
+            "/usr/lib/libextra.so.1",
+            "/usr/lib/libother.so.1",
+            "/opt/other/page.html",
+        ])
+        .expect(
+            r#"
+            stays: /opt/shop/share/page.html
+            stays: /usr/lib/libextra.so.1
+            gone: /usr/lib/libother.so.1
+            gone: /opt/other/page.html
+            "#,
+        ),
+        minimal("a program among others has nothing for itself", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/local/bin/other", 0o755, app().bytes())
+                    .file("/usr/local/share/data", 0o644, "data")
+                    .file("/usr/local/bin/app", 0o755, app().bytes())
+            })
+            .entrypoint(&["app"])
+            .workdir("/")
+        })
+        .asks(&["/usr/local/bin/other", "/usr/local/share/data", "/srv"])
+        .expect(
+            r#"
+            gone: /usr/local/bin/other
+            gone: /usr/local/share/data
+            stays: /srv
+            "#,
+        ),
+        minimal("the working directory, and folders that variables name", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/local/bin/app", 0o755, app().bytes())
+                    .file("/work/templates/a.html", 0o644, "a")
+                    .file("/data/rules/r", 0o644, "r")
+                    .file("/data/others/o", 0o644, "o")
+            })
+            .entrypoint(&["app"])
+            .workdir("/work")
+            .env("RULES=/nowhere:/data/rules/*")
+        })
+        .asks(&["/work/templates/a.html", "/data/rules/r", "/data/others/o"])
+        .expect(
+            r#"
+            stays: /work/templates/a.html
+            stays: /data/rules/r
+            gone: /data/others/o
+            "#,
+        ),
+        minimal("files and folders that words name", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/local/bin/app", 0o755, app().bytes())
+                    .file("/etc/shop/shop.conf", 0o644, "include conf.d")
+                    .file("/etc/shop/conf.d/more.conf", 0o644, "more")
+                    .file("/data/site/index.html", 0o644, "index")
+                    .file("/data/index.html", 0o644, "other")
+            })
+            .entrypoint(&["app", "--config=/etc/shop/shop.conf", "-r", "/data/site"])
+        })
+        .asks(&["/etc/shop/conf.d/more.conf", "/data/site/index.html", "/data/index.html"])
+        .expect(
+            r#"
+            stays: /etc/shop/conf.d/more.conf
+            stays: /data/site/index.html
+            gone: /data/index.html
+            "#,
+        ),
+        minimal("a shell that lies in the application's folder goes", {
+            debian_with(|layer| {
+                layer
+                    .file("/app/server", 0o755, app().bytes())
+                    .file("/app/bin/dash", 0o755, immut_testkit::contents::dash())
+                    .file("/app/page.html", 0o644, "page")
+            })
+            .entrypoint(&["/app/server"])
+            .env("SHELL=/bin/bash")
+            .env("PATH=/app/bin:/usr/bin")
+        })
+        .asks(&["/app/bin/dash", "/app/page.html"])
+        .expect(
+            r#"
+            gone: /app/bin/dash
+            stays: /app/page.html
+            "#,
+        ),
+    ]
+}
+
+/// A library that the application opens, and that needs another.
+fn plugin() -> Build {
+    Build::library("p.so").needs("libextra.so.1")
+}
