@@ -1,6 +1,6 @@
 //! `explain`: why a path of an image stays or goes, and who needs it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::error::Error;
 use crate::finding::Finding;
@@ -14,6 +14,9 @@ use crate::plan::{Action, Because, Conflict, Plan, Problem};
 use crate::planning::{Planned, plan};
 use crate::rules::Base;
 use crate::store::{Layout, Source};
+
+/// The most hops that are told of a path, in one start; people read some ten.
+const MOST_HOPS: usize = 1000;
 
 /// Why a path of one image stays or goes.
 #[derive(Debug)]
@@ -167,23 +170,46 @@ fn needed(plan: &Plan, inventory: &Inventory, names: &[RootPath]) -> Vec<Needed>
                 edge.leads_to(start, name) || folder && name.is_within(&start.needs[edge.to].path)
             })
         };
-        start
-            .edges
-            .iter()
-            .filter(leads)
-            .map(|edge| up(start, edge, &mut HashSet::new()))
-            .collect::<Vec<_>>()
+        let mut ways = Ways::of(start);
+        let edges = start.edges.iter().filter(leads).take(MOST_HOPS);
+        edges.map(|edge| ways.up(edge, &mut HashSet::new())).collect::<Vec<_>>()
     };
     let mut all: Vec<Needed> = plan.closure.starts.iter().flat_map(of_start).collect();
     all.dedup_by(|a, b| (a.pointer, &a.by, &a.why) == (b.pointer, &b.by, &b.why));
     all
 }
 
-/// From an edge up to the config; what was shown already is not followed again.
-fn up(start: &Start, edge: &Edge, shown: &mut HashSet<usize>) -> Needed {
-    let new = edge.from.filter(|from| shown.insert(*from));
-    let above = start.edges.iter().filter(|above| Some(above.to) == new);
-    let needed = above.map(|above| up(start, above, shown)).collect();
-    let by = edge.from.map(|from| start.needs[from].path.clone());
-    Needed { pointer: edge.pointer, by, why: edge.why.clone(), needed }
+/// Ways up to the config, in one start.
+struct Ways<'a> {
+    start: &'a Start,
+    /// The edges that lead to each need.
+    above: HashMap<usize, Vec<&'a Edge>>,
+    /// How many more hops are told.
+    left: usize,
+}
+
+impl<'a> Ways<'a> {
+    fn of(start: &'a Start) -> Self {
+        let mut above: HashMap<usize, Vec<&Edge>> = HashMap::new();
+        for edge in &start.edges {
+            above.entry(edge.to).or_default().push(edge);
+        }
+        Self { start, above, left: MOST_HOPS }
+    }
+
+    /// From an edge up to the config; what was shown already is not followed again.
+    fn up(&mut self, edge: &Edge, shown: &mut HashSet<usize>) -> Needed {
+        let new = edge.from.filter(|from| shown.insert(*from));
+        let above = new.and_then(|need| self.above.get(&need)).cloned().unwrap_or_default();
+        let mut needed = Vec::new();
+        for edge in above {
+            if self.left == 0 {
+                break;
+            }
+            self.left -= 1;
+            needed.push(self.up(edge, shown));
+        }
+        let by = edge.from.map(|from| self.start.needs[from].path.clone());
+        Needed { pointer: edge.pointer, by, why: edge.why.clone(), needed }
+    }
 }

@@ -18,6 +18,9 @@ use crate::path::RootPath;
 /// Where `PATH` is not set, engines look here.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The most folders of `PATH` that are looked into; real ones have some ten.
+const MOST_FOLDERS: usize = 200;
+
 /// The contents of an image's files, and what is known of them already.
 #[derive(Debug)]
 pub struct Files<'a> {
@@ -127,7 +130,8 @@ impl<'a> Look<'a> {
         }
         let path = self.config.env("PATH").filter(|path| !path.is_empty());
         let path = path.as_deref().unwrap_or(DEFAULT_PATH);
-        let folders = path.split(':').filter_map(|folder| self.in_working_dir(folder));
+        let folders =
+            path.split(':').take(MOST_FOLDERS).filter_map(|folder| self.in_working_dir(folder));
         folders.map(|folder| folder.join(word.as_bytes())).collect()
     }
 

@@ -105,7 +105,7 @@ pub struct Edge {
     pub links: Vec<RootPath>,
 }
 
-/// What is needed and not there, or not fit to be used.
+/// What the start cannot go without and is not there, or not fit to be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The part of the config that it comes from.
@@ -114,8 +114,6 @@ pub struct Gap {
     pub problem: String,
     /// How the need arises.
     pub chain: Vec<Hop>,
-    /// Whether the start cannot go without it.
-    pub certain: bool,
 }
 
 /// A program that becomes another user before it runs what its arguments say, such as `gosu`.

@@ -28,7 +28,7 @@ pub(super) fn find(
             conflicts.extend(removed(draft, look, start, edge, refusals.get(edge.pointer)));
         }
         if !choices.profile.keeps_rule(&broken_start()) {
-            conflicts.extend(start.gaps.iter().filter(|gap| gap.certain).map(broken));
+            conflicts.extend(start.gaps.iter().map(broken));
         }
     }
     match user.id {
@@ -38,13 +38,8 @@ pub(super) fn find(
         }
         None => conflicts.push(no_such_user(look.config)),
     }
-    let mut seen: Vec<(&'static str, Problem)> = Vec::new();
-    conflicts.retain(|one| {
-        let this = (one.pointer, one.problem.clone());
-        let new = !seen.contains(&this);
-        seen.extend(new.then_some(this));
-        new
-    });
+    let mut seen: HashSet<(&'static str, Problem)> = HashSet::new();
+    conflicts.retain(|one| seen.insert((one.pointer, one.problem.clone())));
     conflicts
 }
 

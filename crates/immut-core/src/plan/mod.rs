@@ -241,7 +241,7 @@ pub struct Conflict {
 }
 
 /// What speaks against a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Problem {
     /// The start needs a name that is to be removed.

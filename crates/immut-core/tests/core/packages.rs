@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use immut_core::Hardened;
 use immut_core::plan::{Action, Package, Packages};
 use immut_core::store::Layout;
-use immut_core::Hardened;
 use immut_testkit::model::{Item, Tree, View};
 use immut_testkit::recipe::{LayerRecipe, Recipe};
 use immut_testkit::{contents, peers};

@@ -1,3 +1,5 @@
+mod official;
+
 use super::*;
 
 fn read(text: &str) -> Commands {

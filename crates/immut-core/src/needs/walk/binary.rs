@@ -2,7 +2,8 @@
 
 use super::super::elf::{Elf, Machine, Purpose};
 use super::super::loader::{Environment, Library, Looked, Miss, Process};
-use super::{Origin, Walk};
+use super::budget::Spent;
+use super::{MOST_REMARKS, Origin, Walk};
 use crate::needs::{Access, Hop};
 use crate::path::{RootPath, lossy};
 
@@ -12,6 +13,9 @@ impl Walk<'_> {
         let path = self.start.needs[need].path.clone();
         let mut can_load = self.processor(need, elf.machine, origin);
         for import in elf.imports.iter().filter(|import| import.purpose == Purpose::Shell) {
+            if self.start.may_need_shell.len() >= MOST_REMARKS {
+                break;
+            }
             self.start.may_need_shell.insert(format!("{path} can run a shell ({})", import.name));
         }
         if self.start.needs[need].access < Access::Execute {
@@ -19,7 +23,13 @@ impl Walk<'_> {
         }
         let look = self.look;
         let environment = self.environment();
+        if !self.spend(Spent::Programs, 1) {
+            return;
+        }
         let Some(process) = Process::start(look, &path, &environment) else { return };
+        if !self.spend(Spent::Libraries, process.libraries().len()) {
+            return;
+        }
         let pointer = self.start.pointer(need);
         if let Some(interpreter) = process.interpreter() {
             let name = lossy(&interpreter.name);

@@ -5,13 +5,16 @@ use std::sync::LazyLock;
 
 use super::super::loaded::{Loaded, Wanted};
 use super::super::loader::Process;
+use super::budget::Spent;
 use super::{Origin, Walk};
 use crate::inventory::{Content, Kind};
-use crate::needs::{Access, Hop};
+use crate::needs::{Access, Hop, Look};
 use crate::path::RootPath;
 
 static LOADED: LazyLock<Loaded> = LazyLock::new(Loaded::builtin);
 
+/// The most folders with libraries that rules look into; a Debian image with all its tools has some ten.
+const MOST_FOLDERS: usize = 64;
 /// Where loaders look in any case.
 const LIBRARY_FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 
@@ -23,16 +26,14 @@ impl Walk<'_> {
             return;
         }
         let look = self.look;
-        let edges = self.start.edges.iter().filter(|edge| edge.to == need);
-        let mut names: BTreeSet<RootPath> =
-            edges.flat_map(|edge| edge.links.iter().chain([&edge.asked])).cloned().collect();
-        names.insert(self.start.needs[need].path.clone());
-        let libs = self.library_folders();
+        let names = self.names[need].clone();
+        let libs: Vec<RootPath> = self.library_folders.iter().cloned().collect();
         let has = |glob: &str| !look.matching(glob).is_empty();
         let mut seen = BTreeSet::new();
         for name in &names {
             for wanted in LOADED.wanted(name, &libs, &has) {
-                if seen.insert((wanted.rule.id.clone(), wanted.paths.clone())) {
+                let new = seen.insert((wanted.rule.id.clone(), wanted.paths.clone()));
+                if new && self.spend(Spent::Rules, 1) {
                     self.wanted(need, &wanted);
                 }
             }
@@ -75,6 +76,9 @@ impl Walk<'_> {
         let (look, program) = (self.look, self.program_of(need));
         let environment = self.environment();
         let path = self.start.needs[program].path.clone();
+        if !self.spend(Spent::Programs, 1) {
+            return;
+        }
         let Some(mut process) = Process::start(look, &path, &environment) else { return };
         let before = process.libraries().len();
         for library in libraries {
@@ -82,6 +86,9 @@ impl Walk<'_> {
             process.open(&name, 0);
         }
         let origin = Origin::from(need, false);
+        if !self.spend(Spent::Libraries, process.libraries().len()) {
+            return;
+        }
         for library in &process.libraries()[before..] {
             if library.place.is_some() {
                 self.library(pointer, library, &origin);
@@ -100,12 +107,16 @@ impl Walk<'_> {
         need
     }
 
-    fn library_folders(&self) -> Vec<RootPath> {
-        let is_library = |path: &&RootPath| path.file_name().windows(3).any(|part| part == b".so");
-        let paths = self.start.needs.iter().map(|need| &need.path).filter(is_library);
-        let of_needs = paths.filter_map(RootPath::parent);
-        let usual = LIBRARY_FOLDERS.iter().filter_map(|folder| folder.parse().ok());
-        let there = usual.filter(|folder| self.look.inventory.resolve(folder).found.is_some());
-        of_needs.chain(there).collect::<BTreeSet<_>>().into_iter().collect()
+    /// Notes where a library lies, for rules that look beside libraries.
+    pub(super) fn lies_beside_libraries(&mut self, file: &RootPath) {
+        let library = file.file_name().windows(3).any(|part| part == b".so");
+        let room = self.library_folders.len() < MOST_FOLDERS;
+        self.library_folders.extend(file.parent().filter(|_| library && room));
     }
+}
+
+/// The folders where loaders look in any case, as far as the image has them.
+pub(super) fn usual_folders(look: &Look<'_>) -> BTreeSet<RootPath> {
+    let usual = LIBRARY_FOLDERS.iter().filter_map(|folder| folder.parse().ok());
+    usual.filter(|folder| look.inventory.resolve(folder).found.is_some()).collect()
 }

@@ -6,6 +6,7 @@ use super::super::exec_form::invocation;
 use super::super::shell::Dialect;
 use super::super::wrappers::{Lookup, MOST_WRAPPERS, Unwrapped, Wrappers};
 use super::application::pieces;
+use super::budget::Spent;
 use super::{Origin, Walk};
 use crate::inventory::Kind;
 use crate::needs::facts::Facts;
@@ -144,6 +145,9 @@ impl Walk<'_> {
     /// Words that a program may use as it likes: those that name executables or files of the image.
     fn named(&mut self, words: &[Word], origin: &Origin) {
         for word in words.iter().filter(|word| !word.text.is_empty()) {
+            if !self.spend(Spent::Words, 1) {
+                return;
+            }
             let mut why = origin.because(Hop::Word(word.text.clone()));
             why.certain = false;
             if let Some(path) = self.look.executable(&word.text) {

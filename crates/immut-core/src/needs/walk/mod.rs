@@ -2,17 +2,19 @@
 
 mod application;
 mod binary;
+mod budget;
 mod by_name;
 mod command;
 mod script;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::facts::Facts;
 use super::{Access, Closure, Edge, Gap, Hop, Look, Need, Start};
 use crate::image::Healthcheck;
 use crate::inventory::{Kind, Resolution};
 use crate::path::RootPath;
+use budget::Budget;
 use command::Word;
 pub(super) use command::unwrap_in_place;
 
@@ -120,6 +122,11 @@ struct Walk<'a> {
     arguments: HashMap<usize, Vec<Word>>,
     /// The part of the config whose program has the working directory and the variables around it.
     surrounded: Option<&'static str>,
+    /// The names that each need is asked for by, links on the way among them.
+    names: Vec<BTreeSet<RootPath>>,
+    /// Folders where needed libraries lie, and where loaders look in any case.
+    library_folders: BTreeSet<RootPath>,
+    budget: Budget,
 }
 
 impl<'a> Walk<'a> {
@@ -133,6 +140,9 @@ impl<'a> Walk<'a> {
             texts: HashSet::new(),
             arguments: HashMap::new(),
             surrounded: None,
+            names: Vec::new(),
+            library_folders: by_name::usual_folders(look),
+            budget: Budget::default(),
         }
     }
 
@@ -229,6 +239,8 @@ impl<'a> Walk<'a> {
         let to = *self.ids.entry(file.clone()).or_insert(new);
         if to == new {
             let (access, certain) = (Access::Named, false);
+            self.lies_beside_libraries(&file);
+            self.names.push(BTreeSet::from([file.clone()]));
             self.start.needs.push(Need { path: file, access, certain, first, depth });
         }
         let need = &mut self.start.needs[to];
@@ -242,6 +254,7 @@ impl<'a> Walk<'a> {
         if !self.ways.insert((origin.from, to, path.clone(), access)) {
             return Some(to);
         }
+        self.names[to].extend(resolution.links.iter().chain([path]).cloned());
         let edge = Edge {
             pointer,
             from: origin.from,
@@ -254,15 +267,19 @@ impl<'a> Walk<'a> {
         Some(to)
     }
 
+    /// Something is not there, or not fit. Where the start may do without it, that is only told.
     fn gap(&mut self, pointer: &'static str, problem: String, origin: &Origin) {
+        let told = if origin.certain { self.start.gaps.len() } else { self.start.unseen.len() };
+        if told >= MOST_REMARKS {
+            return;
+        }
         let mut chain = origin.from.map(|from| self.start.chain(from)).unwrap_or_default();
         chain.extend(origin.why.iter().cloned());
-        let gap = Gap { pointer, problem, chain, certain: origin.certain };
-        if !gap.certain {
+        let gap = Gap { pointer, problem, chain };
+        if !origin.certain {
             let chain: Vec<String> = gap.chain.iter().map(Hop::to_string).collect();
             self.unseen(format!("{pointer}: {} [{}]", gap.problem, chain.join(" -> ")));
-        }
-        if !self.start.gaps.contains(&gap) {
+        } else if !self.start.gaps.contains(&gap) {
             self.start.gaps.push(gap);
         }
     }

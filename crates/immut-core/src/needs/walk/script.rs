@@ -1,6 +1,7 @@
 //! What a script needs: the interpreter that its first line names, and what its own lines run.
 
 use super::super::shell::{self, Call, Command, Dialect};
+use super::budget::Spent;
 use super::command::Word;
 use super::{Origin, Walk};
 use crate::needs::{Access, Hop};
@@ -114,7 +115,7 @@ impl Walk<'_> {
         let handed_on = |line| found.goes_on == Some(line);
         for command in &found.list {
             let known = matches!(command.call, Call::Dynamic(_)) && handed_on(command.line);
-            if !known {
+            if !known && self.spend(Spent::Commands, 1) {
                 self.line(pointer, script, command, dialect);
             }
         }

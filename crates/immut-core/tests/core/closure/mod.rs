@@ -20,6 +20,7 @@ mod applets;
 mod applications;
 mod bases;
 mod binaries;
+mod budgets;
 mod commands;
 mod conversions;
 mod healthchecks;

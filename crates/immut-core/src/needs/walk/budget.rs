@@ -1,0 +1,57 @@
+//! What one start may cost, whatever an image makes of it.
+
+use super::Walk;
+
+/// What is counted, and told when there is no more of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// Words of commands that may name files. The longest command line that Linux takes has some
+    /// hundred thousand, a real one some hundred.
+    Words,
+    /// Commands of scripts. The scripts of an official image have some thousand.
+    Commands,
+    /// Programs whose libraries are looked for. A start of a Debian image with all its tools has some
+    /// hundred.
+    Programs,
+    /// Libraries that they ask for.
+    Libraries,
+    /// Rules of what is loaded by name that apply.
+    Rules,
+}
+
+/// How much is left of each.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: [usize; 5],
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { left: [20_000, 50_000, 1_000, 200_000, 1_000] }
+    }
+}
+
+impl Spent {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Words => "its commands have more words than are looked at",
+            Self::Commands => "its scripts have more commands than are followed",
+            Self::Programs => "it runs more programs than libraries are looked for of",
+            Self::Libraries => "its programs ask for more libraries than are looked for",
+            Self::Rules => "it loads more by name than is followed",
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// Takes an amount; false, and told once, if there is not that much left.
+    pub(super) fn spend(&mut self, what: Spent, amount: usize) -> bool {
+        let left = &mut self.budget.left[what as usize];
+        let enough = *left >= amount;
+        *left = left.saturating_sub(amount);
+        if !enough {
+            self.unseen(format!("the start is not followed as a whole: {}", what.what()));
+        }
+        enough
+    }
+}
