@@ -79,6 +79,7 @@ impl Plan {
         choices.check(catalog)?;
         let inventory = subject.inventory;
         check_start(&Look::new(inventory, subject.config, files), choices)?;
+        check_writable(inventory, choices)?;
         let mut keeping = Keeping::new(catalog, inventory, choices);
         let mut draft = Draft::new(inventory, choices.purges_hidden());
         for finding in findings {
@@ -179,6 +180,15 @@ fn check_start(look: &Look<'_>, choices: &Choices) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// Refuses to give away what a path leads to by links.
+fn check_writable(inventory: &Inventory, choices: &Choices) -> Result<(), Error> {
+    let system = |path: &&RootPath| {
+        inventory.resolve(path).found.is_some_and(|found| writable::is_system(&found))
+    };
+    let first = choices.writable.iter().find(system);
+    first.map_or(Ok(()), |path| Err(Error::SystemDirectory(path.clone())))
 }
 
 /// What of the findings the user keeps.

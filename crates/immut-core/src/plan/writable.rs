@@ -88,6 +88,24 @@ struct Asked {
     because: Because,
 }
 
+impl Asked {
+    /// Whether a rule that asks is kept.
+    fn is_kept(&self, choices: &Choices) -> bool {
+        self.because.iter().any(|rule| choices.profile.keeps_rule(rule))
+    }
+
+    /// The rules of all.
+    fn because(all: &[Self]) -> Because {
+        Because::new(all.iter().flat_map(|asked| asked.because.iter().cloned()).collect())
+    }
+}
+
+impl From<Asked> for Writable {
+    fn from(Asked { path, kind, because, .. }: Asked) -> Self {
+        Self { path, kind, because }
+    }
+}
+
 impl Writables {
     /// What has to be done for places. Nothing is where the user may write already, and where rules
     /// are kept that ask for it.
@@ -109,47 +127,43 @@ impl Writables {
                 None => writables.missing(draft, asked, choices),
             }
         }
-        let mut whole: HashSet<RootPath> = HashSet::new();
+        let mut whole = HashSet::new();
         for (found, all) in there {
-            let covered = std::iter::successors(Some(found.clone()), RootPath::parent)
-                .any(|above| whole.contains(&above));
-            let kept = all.iter().any(|asked| is_kept(asked, choices));
-            let because = all.iter().flat_map(|asked| asked.because.iter().cloned()).collect();
-            let kinds: Vec<Mount> = all.iter().map(|asked| asked.kind).collect();
+            writables.stand(inventory, &found, &all);
             if is_system(&found) {
-                writables.notes.push(format!(
-                    "{found} is the system's, and stays as it is although it is a volume"
-                ));
+                writables.notes.push(format!("{found} is the system's, so no user gets it"));
                 continue;
             }
-            writables.record(inventory, &found, all);
-            if let Some(rights) = rights.as_ref().filter(|_| !covered && !kept)
-                && writables.give(draft, &found, rights, &Because::new(because))
+            let mut above = std::iter::successors(Some(found.clone()), RootPath::parent);
+            let kept = all.iter().any(|asked| asked.is_kept(choices));
+            let covered = kept || above.any(|above| whole.contains(&above));
+            if let Some(rights) = rights.as_ref().filter(|_| !covered)
+                && writables.give(draft, &found, rights, &Asked::because(&all))
             {
-                whole.insert(found.clone());
-                let volume = kinds.contains(&Mount::Volume) && user.change.is_some();
-                let changed =
-                    writables.given.contains_key(&found) || writables.made.contains_key(&found);
-                if volume && changed {
+                let volume = all.iter().any(|asked| asked.kind == Mount::Volume);
+                if volume && user.is_another() {
                     writables.tell_of_old_volumes(&found);
                 }
+                whole.insert(found.clone());
             }
+            writables.record(inventory, &found, all);
         }
         writables.list.sort_by(|a, b| a.path.cmp(&b.path));
         writables
     }
 
-    /// A place that is there: a file is no place where anything is mounted.
+    /// What is there of places stays, with the links on the way.
+    fn stand(&mut self, inventory: &Inventory, found: &RootPath, all: &[Asked]) {
+        let links = all.iter().flat_map(|asked| inventory.resolve(&asked.path).links);
+        self.grounds.extend(links.chain([found.clone()]));
+    }
+
+    /// Places that are there have to be writable. A file is none where anything is mounted, unless the
+    /// image says so.
     fn record(&mut self, inventory: &Inventory, found: &RootPath, all: Vec<Asked>) {
         let directory = inventory.lookup(found).is_none_or(|one| one.kind == Kind::Directory);
-        for asked in all {
-            self.grounds.extend(inventory.resolve(&asked.path).links);
-            if directory || asked.kind == Mount::Volume {
-                let Asked { path, kind, because, .. } = asked;
-                self.list.push(Writable { path, kind, because });
-            }
-        }
-        self.grounds.push(found.clone());
+        let mounted = all.into_iter().filter(|one| directory || one.kind == Mount::Volume);
+        self.list.extend(mounted.map(Writable::from));
     }
 
     /// Gives a tree to the user, if it may not write all of it. False where only its own entries in a
@@ -193,18 +207,19 @@ impl Writables {
 
     /// A place that is not there is made, where it is wanted, with the directories above it.
     fn missing(&mut self, draft: &Draft<'_>, asked: Asked, choices: &Choices) {
-        let Asked { path, kind, create, because } = asked;
-        if !create || (kind == Mount::Volume && self.owner.is_none()) {
+        let by_engine = asked.kind == Mount::Volume && self.owner.is_none();
+        if !asked.create {
             return;
         }
-        let Some((ground, whole)) = ground(draft, &path) else {
+        let Some((ground, whole)) = ground(draft, &asked.path) else {
+            let path = &asked.path;
             self.notes.push(format!("{path} leads to nothing in the image, and is not made"));
             return;
         };
-        self.grounds.extend(draft.inventory.resolve(&path).links);
-        self.grounds.push(ground.clone());
-        self.list.push(Writable { path, kind, because: because.clone() });
-        if because.iter().any(|rule| choices.profile.keeps_rule(rule)) {
+        self.stand(draft.inventory, &ground, std::slice::from_ref(&asked));
+        let (kept, because) = (asked.is_kept(choices), asked.because.clone());
+        self.list.push(asked.into());
+        if kept || by_engine {
             return;
         }
         let owner = self.owner.unwrap_or_default();
@@ -220,7 +235,8 @@ impl Writables {
     }
 
     fn tell_of_old_volumes(&mut self, path: &RootPath) {
-        let Some((uid, gid)) = self.owner else { return };
+        let changes = self.given.contains_key(path) || self.made.contains_key(path);
+        let Some((uid, gid)) = self.owner.filter(|_| changes) else { return };
         self.notes.push(format!(
             "{path} belongs to {uid}:{gid}; a volume or a host folder that is there already keeps \
              its owner until it is given away (chown -R {uid}:{gid})"
@@ -279,10 +295,6 @@ fn gathered(places: Vec<Place>) -> impl Iterator<Item = Asked> {
         create,
         because: Because::new(because),
     })
-}
-
-fn is_kept(asked: &Asked, choices: &Choices) -> bool {
-    asked.because.iter().any(|rule| choices.profile.keeps_rule(rule))
 }
 
 /// Where a path leads, unless that goes.
