@@ -11,10 +11,10 @@ use super::keeping::Keeping;
 use super::needed::Gather;
 use super::remarks::remarks;
 use super::user::planned_user;
-use super::writable::{self, Writables};
+use super::writable::Writables;
 use super::{
     Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, packages, surplus,
+    conflicts, packages, places, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -90,8 +90,8 @@ impl Plan {
         let user = planned_user(subject, choices);
         let look = Look::new(inventory, &converted.config, files);
         let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
-        let (places, unseen_places) = writable::places(subject.manifest, &look, choices);
-        let writables = Writables::of(places, &draft, &user, choices);
+        let (asked, unseen_places) = places::of(subject.manifest, &look, choices);
+        let writables = Writables::of(asked, &draft, &user, choices);
         let refusals = &converted.refusals;
         let conflicts =
             conflicts::find(&draft, &look, &closure, &user, choices, refusals, &writables);
@@ -118,7 +118,7 @@ impl Plan {
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
-        let writable = writables.make(&mut steps);
+        let writable = writables.make(&mut steps, &finished.names);
         steps.extend(top.replacing(databases.contents));
         steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
@@ -154,7 +154,7 @@ impl Choices {
         if let Some(id) = self.profile.unknown_rule(catalog) {
             return Err(Error::NoSuchRule(id.clone()));
         }
-        if let Some(path) = self.writable.iter().find(|path| writable::is_system(path)) {
+        if let Some(path) = self.writable.iter().find(|path| places::is_system(path)) {
             return Err(Error::SystemDirectory(path.clone()));
         }
         match self.user.filter(|user| user.uid == 0) {
@@ -185,7 +185,7 @@ fn check_start(look: &Look<'_>, choices: &Choices) -> Result<(), Error> {
 /// Refuses to give away what a path leads to by links.
 fn check_writable(inventory: &Inventory, choices: &Choices) -> Result<(), Error> {
     let system = |path: &&RootPath| {
-        inventory.resolve(path).found.is_some_and(|found| writable::is_system(&found))
+        inventory.resolve(path).found.is_some_and(|found| places::is_system(&found))
     };
     let first = choices.writable.iter().find(system);
     first.map_or(Ok(()), |path| Err(Error::SystemDirectory(path.clone())))

@@ -14,6 +14,7 @@ mod library_cache;
 mod lowest;
 mod needed;
 mod packages;
+mod places;
 mod reach;
 mod remarks;
 mod removed;
@@ -33,8 +34,8 @@ pub(crate) use build::{kept, totals};
 pub use choices::{Choices, Healthcheck, Recoding};
 pub(crate) use conflicts::obstacles;
 pub use packages::{Package, Packages};
+pub(crate) use places::{ANNOTATION, annotation};
 pub use removed::Removed;
-pub(crate) use writable::{ANNOTATION, annotation};
 pub use writable::{Mount, Writable};
 
 use crate::finding::RuleId;

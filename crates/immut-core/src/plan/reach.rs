@@ -1,7 +1,8 @@
 //! Whether a user may reach, read, execute and enter what the start needs.
 
+use super::places::is_system;
 use super::user::PlannedUser;
-use super::writable::{Writables, is_system};
+use super::writable::Writables;
 use super::{Conflict, Problem};
 use crate::inventory::{Inode, Inventory, Kind};
 use crate::needs::{Access, Closure, Edge, Hop, Look};

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::drops::Draft;
+use super::places::{Place, is_system};
 use super::reach::User;
 use super::user::PlannedUser;
-use super::{Action, Because, Choices, Step, id};
+use super::{Action, Because, Choices, Step};
 use crate::finding::RuleId;
-use crate::image::Manifest;
-use crate::inventory::{InodeId, Inventory, Kind};
-use crate::needs::Look;
+use crate::inventory::{InodeId, Inventory, Kind, Name};
 use crate::path::RootPath;
 use crate::user::Accounts;
 
@@ -48,19 +47,6 @@ impl Mount {
     }
 }
 
-/// A path that shall belong to the user, as it is asked for.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    /// A directory with all that lies in it, or a file.
-    pub(super) path: RootPath,
-    /// What has to be mounted there.
-    pub(super) kind: Mount,
-    /// Whether it is made where it is missing; else it is passed over.
-    pub(super) create: bool,
-    /// Why.
-    pub(super) rule: RuleId,
-}
-
 /// What is done so that the user can write where it has to.
 #[derive(Debug, Default)]
 pub(super) struct Writables {
@@ -76,8 +62,12 @@ pub(super) struct Writables {
     given: BTreeMap<RootPath, Because>,
     /// The inodes in them.
     inodes: HashSet<InodeId>,
+    /// Places of which all belongs to the user.
+    whole: HashSet<RootPath>,
     /// Directories that come, with their owners.
     made: BTreeMap<RootPath, ((u32, u32), Because)>,
+    /// Directories in the trees that no layer mentions: they come if anything is left in them.
+    implied: BTreeMap<RootPath, Because>,
 }
 
 /// What is asked of one place, by all who ask.
@@ -127,16 +117,14 @@ impl Writables {
                 None => writables.missing(draft, asked, choices),
             }
         }
-        let mut whole = HashSet::new();
         for (found, all) in there {
             writables.stand(inventory, &found, &all);
             if is_system(&found) {
                 writables.notes.push(format!("{found} is the system's, so no user gets it"));
                 continue;
             }
-            let mut above = std::iter::successors(Some(found.clone()), RootPath::parent);
             let kept = all.iter().any(|asked| asked.is_kept(choices));
-            let covered = kept || above.any(|above| whole.contains(&above));
+            let covered = kept || writables.is_whole(&found);
             if let Some(rights) = rights.as_ref().filter(|_| !covered)
                 && writables.give(draft, &found, rights, &Asked::because(&all))
             {
@@ -144,7 +132,7 @@ impl Writables {
                 if volume && user.is_another() {
                     writables.tell_of_old_volumes(&found);
                 }
-                whole.insert(found.clone());
+                writables.whole.insert(found.clone());
             }
             writables.record(inventory, &found, all);
         }
@@ -190,7 +178,11 @@ impl Writables {
             self.given.insert(path.clone(), because.clone());
         }
         for implied in tree.implied.into_iter().filter(stays) {
-            self.made.insert(implied, (owner, because.clone()));
+            if implied == *path {
+                self.made.insert(implied, (owner, because.clone()));
+            } else {
+                self.implied.insert(implied, because.clone());
+            }
         }
         let shared = |name: &&RootPath| {
             inventory.lookup(name).is_some_and(|inode| !rights.may_write(inode)) && stays(name)
@@ -232,6 +224,13 @@ impl Writables {
             }
             Arc::make_mut(all).extend(because.iter().cloned());
         }
+        self.whole.insert(whole);
+    }
+
+    /// Whether a name lies in a place of which all belongs to the user.
+    fn is_whole(&self, path: &RootPath) -> bool {
+        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        above.any(|above| self.whole.contains(&above))
     }
 
     fn tell_of_old_volumes(&mut self, path: &RootPath) {
@@ -249,7 +248,8 @@ impl Writables {
         if self.inodes.contains(&name.inode) && name.entry.is_some() {
             return self.owner;
         }
-        self.made.get(path).map(|(owner, _)| *owner)
+        let implied = || self.implied.get(path).and(self.owner);
+        self.made.get(path).map(|(owner, _)| *owner).or_else(implied)
     }
 
     /// Gives the trees away.
@@ -261,19 +261,31 @@ impl Writables {
         }
     }
 
-    /// Adds the directories that come to those of other steps, and gives what has to be writable. One that comes anyway gets the user
-    /// for its owner if either wants it so.
-    pub(super) fn make(self, steps: &mut Vec<Step>) -> Vec<Writable> {
-        let mut made = self.made;
+    /// Adds the directories that come to the steps, of which `names` are left, and gives what has to be
+    /// writable. One that comes anyway gets the user for its owner if either wants it so, or if it lies
+    /// in what belongs to the user.
+    pub(super) fn make(
+        mut self,
+        steps: &mut Vec<Step>,
+        names: &BTreeMap<RootPath, Name>,
+    ) -> Vec<Writable> {
+        let user = self.owner.unwrap_or_default();
+        let left = std::mem::take(&mut self.implied).into_iter();
+        let left = left.filter(|(path, _)| names.contains_key(path));
+        self.made.extend(left.map(|(path, because)| (path, (user, because))));
+        let mut made = std::mem::take(&mut self.made);
         for step in &mut *steps {
             let Action::AddDirectory { path, owner, .. } = &mut step.action else { continue };
-            let Some((wanted, because)) = made.remove(path) else { continue };
-            if *owner == (0, 0) {
-                *owner = wanted;
+            let wanted = made.remove(path);
+            if *owner == (0, 0) && self.is_whole(path) {
+                *owner = user;
             }
-            Arc::make_mut(&mut step.because).extend(because.iter().cloned());
+            if let Some((_, because)) = wanted {
+                Arc::make_mut(&mut step.because).extend(because.iter().cloned());
+            }
         }
         steps.extend(made.into_iter().map(|(path, (owner, because))| {
+            let owner = if self.is_whole(&path) { user } else { owner };
             let action = Action::AddDirectory { path, mode: 0o755, owner, layer: None };
             Step { action, because }
         }));
@@ -321,75 +333,4 @@ fn ground(draft: &Draft<'_>, path: &RootPath) -> Option<(RootPath, RootPath)> {
         || inventory.lookup(&ground).is_some_and(|inode| inode.kind == Kind::Directory);
     let whole = rest.iter().rev().fold(ground.clone(), |path, name| path.join(name));
     (free && directory && !is_system(&whole)).then_some((ground, whole))
-}
-
-/// A place that an image's annotation records.
-#[derive(Serialize, Deserialize)]
-struct Recorded {
-    path: String,
-    kind: Mount,
-}
-
-/// The annotation of a manifest in OCI's format that lists paths which have to be writable, as a JSON
-/// list of objects with `path` and `kind`.
-pub(crate) const ANNOTATION: &str = "io.github.immut.writable";
-
-/// The most places that are looked at in an image; no application has as many.
-const MOST_PLACES: usize = 1000;
-
-/// What is asked of an image: its volumes, what an earlier run recorded, what the caller names. The
-/// text says what was not looked at.
-pub(super) fn places(
-    manifest: &Manifest,
-    look: &Look<'_>,
-    choices: &Choices,
-) -> (Vec<Place>, Option<String>) {
-    let place = |kind, create, rule| move |path| Place { path, kind, create, rule: id(rule) };
-    let volumes = volumes(look).map(place(Mount::Volume, true, "volume"));
-    let recorded = recorded(manifest).into_iter().filter_map(|one| {
-        let path = one.path.parse().ok()?;
-        Some(Place { path, kind: one.kind, create: false, rule: id("recorded-writable") })
-    });
-    let mut places: Vec<Place> = volumes.chain(recorded).take(MOST_PLACES + 1).collect();
-    let unseen = (places.len() > MOST_PLACES).then(|| {
-        format!("the image has more than {MOST_PLACES} volumes; the others stay as they are")
-    });
-    places.truncate(MOST_PLACES);
-    let chosen = choices.writable.iter().cloned();
-    places.extend(chosen.map(place(Mount::Tmpfs, true, "chosen-writable")));
-    (places, unseen)
-}
-
-fn volumes<'a>(look: &'a Look<'_>) -> impl Iterator<Item = RootPath> + 'a {
-    let volumes = look.config.inner("Volumes").and_then(|volumes| volumes.as_object());
-    volumes.into_iter().flatten().filter_map(|(path, _)| look.in_working_dir(path))
-}
-
-/// What an earlier run recorded in the manifest; nothing if that cannot be read.
-fn recorded(manifest: &Manifest) -> Vec<Recorded> {
-    let text = manifest.json()["annotations"][ANNOTATION].as_str();
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-/// The value of [`ANNOTATION`]; none if nothing has to be writable.
-pub(crate) fn annotation(writable: &[Writable]) -> Option<String> {
-    let record = |one: &Writable| Recorded { path: one.path.to_string(), kind: one.kind };
-    let all: Vec<Recorded> = writable.iter().map(record).collect();
-    (!all.is_empty()).then(|| serde_json::json!(all).to_string())
-}
-
-/// Whether a directory is the system's own, and can belong to no application.
-pub(super) fn is_system(path: &RootPath) -> bool {
-    const TOP: [&[u8]; 12] = [
-        b"bin", b"dev", b"etc", b"lib", b"lib32", b"lib64", b"libexec", b"libx32", b"proc",
-        b"sbin", b"sys", b"usr",
-    ];
-    let mut parts = path.components();
-    match (parts.next(), parts.next(), parts.next()) {
-        (None, ..) => true,
-        (Some(b"proc" | b"sys"), ..) => true,
-        (Some(top), None, _) => TOP.contains(&top),
-        (Some(b"usr"), Some(below), None) => TOP.contains(&below),
-        _ => false,
-    }
 }

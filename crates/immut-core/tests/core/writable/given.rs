@@ -47,13 +47,8 @@ fn a_volume_of_root_belongs_to_the_user_with_what_is_beneath() {
 #[test]
 fn what_the_user_may_write_already_keeps_its_digest() {
     let clean = [
-        (
-            "its own",
-            image(|l| {
-                l.dir("/data", 0o700).owned(999, 999).file("/data/x", 0o644, "x").owned(999, 999)
-            }),
-        ),
-        ("its group's", image(|l| l.dir("/data", 0o770).owned(0, 0))),
+        ("its own", image(|l| l.owned(999, 999).dir("/data", 0o700).file("/data/x", 0o644, "x"))),
+        ("its group's", image(|l| l.owned(5, 0).dir("/data", 0o770))),
         ("anybody's", image(|l| l.dir("/data", 0o777))),
         (
             "like /tmp, whatever is beneath",
@@ -80,7 +75,7 @@ fn what_the_user_may_write_already_keeps_its_digest() {
 #[test]
 fn root_that_is_kept_needs_nothing() {
     let recipe = with_volumes(image(|l| l.dir("/data", 0o755)), &["/data", "/made"]);
-    let done = harden(&recipe, &keeping(&["rule:root-user"]));
+    let done = Scene::of(&recipe).harden(&keeping(&["rule:root-user"]));
     assert!(!done.hardened.is_changed());
 }
 

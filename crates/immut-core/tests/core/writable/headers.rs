@@ -40,15 +40,15 @@ fn gnu_tar_sees_the_new_owner_in_every_form() {
         image(|l| {
             l.dir("/data", 0o755)
                 .file("/data/octal", 0o644, "o")
-                .file("/data/base-256", 0o644, "b")
                 .owned(3_000_000, 3_000_000)
+                .file("/data/base-256", 0o644, "b")
                 .pax("uid", big)
                 .pax("gid", big)
                 .pax("uname", "root")
                 .pax("mtime", "1.5")
                 .file("/data/pax", 0o644, "p")
-                .file("/keep", 0o644, "k")
                 .owned(5, 6)
+                .file("/keep", 0o644, "k")
         }),
         &["/data"],
     );
@@ -120,10 +120,9 @@ fn a_layer_on_top_does_not_take_owners_back() {
 
 #[test]
 fn a_header_alone_changes_so_the_content_is_copied() {
-    // Bytes that no compression makes small.
-    let noise: Vec<u8> =
-        (0..2_000_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect();
-    let recipe = image(|l| l.dir("/data", 0o755).file("/data/noise", 0o644, &noise));
+    let lines = |n: u64| format!("{n} {}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let text: String = (0..60_000).map(lines).collect();
+    let recipe = image(|l| l.dir("/data", 0o755).file("/data/text", 0o644, &text));
     let done = harden(&recipe, &writing(&["/data"]));
     let LayerOutcome::Rewritten(_, encoding) = &done.hardened.platforms[0].rewritten.layers[0]
     else {
