@@ -21,3 +21,4 @@ mod redis;
 mod refusals;
 mod registries;
 mod tls;
+mod volumes;

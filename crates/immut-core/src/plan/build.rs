@@ -11,9 +11,10 @@ use super::keeping::Keeping;
 use super::needed::Gather;
 use super::remarks::remarks;
 use super::user::planned_user;
+use super::writable::Writables;
 use super::{
     Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, packages, surplus,
+    conflicts, packages, places, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -43,6 +44,11 @@ pub enum Error {
         "--user {0} is root; name a user that is not, or keep the image's user with --keep rule:root-user"
     )]
     RootUser(UserId),
+    /// `--writable` names a directory of the system.
+    #[error(
+        "--writable {0} is the system's, and no user's to write; name the directory in it that the application writes to"
+    )]
+    SystemDirectory(RootPath),
     /// `--keep rule:ID` names no rule.
     #[error("there is no rule {0}; `immut rules` lists them")]
     NoSuchRule(RuleId),
@@ -73,6 +79,7 @@ impl Plan {
         choices.check(catalog)?;
         let inventory = subject.inventory;
         check_start(&Look::new(inventory, subject.config, files), choices)?;
+        check_writable(inventory, choices)?;
         let mut keeping = Keeping::new(catalog, inventory, choices);
         let mut draft = Draft::new(inventory, choices.purges_hidden());
         for finding in findings {
@@ -83,29 +90,35 @@ impl Plan {
         let user = planned_user(subject, choices);
         let look = Look::new(inventory, &converted.config, files);
         let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
+        let (asked, unseen_places) = places::of(subject.manifest, &look, choices);
+        let writables = Writables::of(asked, &draft, &user, choices);
+        let refusals = &converted.refusals;
         let conflicts =
-            conflicts::find(&draft, &look, &closure, &user, choices, &converted.refusals);
+            conflicts::find(&draft, &look, &closure, &user, choices, refusals, &writables);
         if choices.profile.removes > Removes::Findings {
             let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
             let needed = Gather::new(inventory)
                 .closure(&closure)
                 .closure(&Closure::of_kept(&look, &kept))
                 .paths(kept)
-                .places(&look, &user)
+                .places(&look, &user, &writables.grounds)
                 .base(&Base::builtin())
                 .finish();
             surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);
         }
+        writables.draft(&mut draft);
         let databases = draft_databases(&mut draft, &mut keeping, files);
         let mut notes = converted.notes;
         notes.extend(conflicts::notes(&draft, &closure));
-        notes.extend(remarks(subject.manifest, &draft, &look));
+        notes.extend(remarks(subject.manifest, &draft, &look, &user));
+        notes.extend(writables.notes.iter().cloned());
         let orphaned = conflicts::orphaned(&draft);
         let finished = draft.finish();
         let mut steps = finished.steps;
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
+        let writable = writables.make(&mut steps, &finished.names);
         steps.extend(top.replacing(databases.contents));
         steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
@@ -123,8 +136,10 @@ impl Plan {
                 .unseen()
                 .chain(inventory.unseen())
                 .chain(&databases.unseen)
+                .chain(&unseen_places)
                 .cloned()
                 .collect(),
+            writable,
             packages: databases.packages,
             closure,
             before: totals(inventory, inventory.names()),
@@ -138,6 +153,9 @@ impl Choices {
     pub fn check(&self, catalog: &Catalog) -> Result<(), Error> {
         if let Some(id) = self.profile.unknown_rule(catalog) {
             return Err(Error::NoSuchRule(id.clone()));
+        }
+        if let Some(path) = self.writable.iter().find(|path| places::is_system(path)) {
+            return Err(Error::SystemDirectory(path.clone()));
         }
         match self.user.filter(|user| user.uid == 0) {
             Some(root) => Err(Error::RootUser(root)),
@@ -162,6 +180,15 @@ fn check_start(look: &Look<'_>, choices: &Choices) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// Refuses to give away what a path leads to by links.
+fn check_writable(inventory: &Inventory, choices: &Choices) -> Result<(), Error> {
+    let system = |path: &&RootPath| {
+        inventory.resolve(path).found.is_some_and(|found| places::is_system(&found))
+    };
+    let first = choices.writable.iter().find(system);
+    first.map_or(Ok(()), |path| Err(Error::SystemDirectory(path.clone())))
 }
 
 /// What of the findings the user keeps.

@@ -134,9 +134,14 @@ impl Done {
 
     /// Hardens the result.
     pub(crate) fn again(&self, options: &Options) -> Hardened {
+        self.again_in("again", options)
+    }
+
+    /// Hardens the result in a stage of that name.
+    pub(crate) fn again_in(&self, stage: &str, options: &Options) -> Hardened {
         let digest = self.hardened.digest();
         let pinned = format!("oci:{}@{digest}", self.stage.folder().display());
-        let stage = Layout::create(&self.scene.folder.path().join("again")).expect("a stage");
+        let stage = Layout::create(&self.scene.folder.path().join(stage)).expect("a stage");
         immut_core::harden(&pinned.parse().expect("a reference"), &self.stage, &stage, options)
             .unwrap_or_else(|error| panic!("{}", told(&error)))
     }

@@ -28,3 +28,4 @@ mod rules;
 mod speed;
 mod splice;
 mod start;
+mod writable;

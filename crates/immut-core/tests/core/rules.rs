@@ -47,6 +47,20 @@ fn fixture(rule: &str) -> Option<(Recipe, Options)> {
             options.choices.cmd = words(&["--now"]);
             return Some((image.user("7"), options));
         }
+        "low-port" => image.user("7").config(|config| {
+            config["config"]["ExposedPorts"] = serde_json::json!({ "80/tcp": {} });
+        }),
+        "volume" => with(|l| l.dir("/data", 0o755)).user("7").config(|config| {
+            config["config"]["Volumes"] = serde_json::json!({ "/data": {} });
+        }),
+        "chosen-writable" => {
+            let mut options = Options::default();
+            options.choices.writable = vec!["/data".parse().expect("a path")];
+            return Some((image.user("7"), options));
+        }
+        "recorded-writable" => with(|l| l.dir("/data", 0o755))
+            .user("7")
+            .annotation("io.github.immut.writable", r#"[{"path":"/data","kind":"tmpfs"}]"#),
         "chosen-compression" => {
             let mut options = Options::default();
             options.choices.compression = Recoding::As(Compression::Gzip);

@@ -35,8 +35,12 @@ fn eventful() -> Recipe {
         .layer(|l| bash(l).hardlink_as("/opt/b", "/bin/bash", 0o755).file("/su", 0o4755, "su"))
         .layer(|l| l.xattr("security.capability", [1]).file("/ping", 0o755, "p"))
         .layer(|l| l.file("/untouched", 0o644, "u"))
+        .layer(|l| l.dir("/data", 0o755).file("/data/x", 0o600, "x"))
         .layer(|l| l.whiteout("/bin/bash").whiteout("/old").symlink("/sh", "/bin/bash"))
         .entrypoint(&["/app"])
+        .config(|config| {
+            config["config"]["Volumes"] = serde_json::json!({ "/data": {}, "/made": {} });
+        })
 }
 
 #[test]
@@ -61,17 +65,30 @@ fn invariant_3_every_difference_is_a_step_with_its_rules() {
             _ => None,
         })
         .collect();
+    let given: Vec<String> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::SetOwner { path, .. } => Some(path.to_string()[1..].to_owned()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(given, ["data"]);
+    let touched = |path: &String| {
+        let mut trees = given.iter();
+        touched.contains(path) || trees.any(|tree| path.starts_with(tree.as_str()))
+    };
     let entries =
         |tars: &[Vec<u8>]| -> Vec<_> { tars.iter().flat_map(|tar| read_tar(tar)).collect() };
     let before: Vec<Vec<u8>> = recipe.build().layers.into_iter().map(|layer| layer.tar).collect();
     let (before, after) = (entries(&before), entries(&done.tars()));
     let parents = ["etc", "home"];
     for entry in before.iter().filter(|entry| !after.contains(entry)) {
-        assert!(touched.contains(&entry.path), "{entry:?} went without a step");
+        assert!(touched(&entry.path), "{entry:?} went without a step");
     }
     for entry in after.iter().filter(|entry| !before.contains(entry)) {
         let parent = entry.item == Item::Directory && parents.contains(&entry.path.as_str());
-        assert!(touched.contains(&entry.path) || parent, "{entry:?} came without a step");
+        assert!(touched(&entry.path) || parent, "{entry:?} came without a step");
     }
 }
 
@@ -93,6 +110,11 @@ fn invariant_4_an_empty_plan_gives_the_same_digest() {
         Recipe::new().layer(app).user("7").docker(),
         Recipe::new().layer(|l| app(l).file("/etc/passwd", 0o644, "root:x:0:0::/:/x")).user("7:7"),
         Recipe::new().layer(app).layer(|l| l).user("7"),
+        Recipe::new().layer(|l| app(l).owned(7, 7).dir("/data", 0o700)).user("7").config(
+            |config| {
+                config["config"]["Volumes"] = serde_json::json!({ "/data": {} });
+            },
+        ),
         Recipe::new().layer(|l| app(l).file("/x", 0o644, "1").file("/x", 0o644, "2")).user("7"),
         Recipe::new().layer(app).layer(|l| l.whiteout("/app").whiteout("/nothing")).user("7"),
     ];
@@ -143,6 +165,7 @@ fn invariant_6_hardening_twice_is_hardening_once() {
     chosen.choices.entrypoint = words(&["/app", "--x"]);
     chosen.choices.cmd = words(&["y"]);
     chosen.choices.user = Some("9".parse().expect("a user"));
+    chosen.choices.writable = vec!["/opt/new".parse().expect("a path")];
     for options in [Options::default(), keeping(&["rule:shell"]), chosen] {
         let again = Scene::of(&eventful()).harden(&options).again(&options);
         assert!(again.platforms[0].plan.is_empty(), "{:?}", again.platforms[0].plan.steps);
