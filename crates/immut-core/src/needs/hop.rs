@@ -35,6 +35,8 @@ pub enum Hop {
     },
     /// Something that a program loads by name, by a rule of the catalog.
     Loaded(String),
+    /// Something that an application needs by its profile, which has this name.
+    Profile(String),
     /// A setting of the environment, such as `LD_PRELOAD`.
     Variable(String),
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Hop {
             Self::Loader(path) => write!(f, "loader {path}"),
             Self::Library { name, by } => write!(f, "library {name} ({by})"),
             Self::Loaded(rule) => write!(f, "loaded by name ({rule})"),
+            Self::Profile(name) => write!(f, "app profile {name}"),
             Self::Variable(name) => write!(f, "{name} in the environment"),
         }
     }

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
-use super::convert::convert;
+use super::app::{self, Fitted, Fitting, Profiled};
+use super::convert::{Converted, convert};
 use super::drops::Draft;
 use super::id;
 use super::keeping::Keeping;
 use super::needed::Gather;
 use super::remarks::remarks;
-use super::user::planned_user;
+use super::user::{PlannedUser, planned_user};
 use super::{
-    Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, packages, surplus,
+    Action, Choices, Conflict, Healthcheck, Kept, Plan, Step, Totals, accounts, choices,
+    command_line, conflicts, packages, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -37,6 +38,58 @@ pub enum Error {
         argv: String,
         /// The entrypoint, as JSON.
         entrypoint: String,
+    },
+    /// `--cmd` names the application, and so does its profile's entrypoint.
+    #[error(
+        "--app {name} starts {entrypoint} with the words of --cmd: leave the application's name out of them"
+    )]
+    CmdIsApp {
+        /// The profile.
+        name: String,
+        /// Its entrypoint, as JSON.
+        entrypoint: String,
+    },
+    /// `--app auto`, and no profile fits.
+    #[error(
+        "no app profile recognises an image that starts {start}; `immut apps` lists them, and --app FILE.toml takes one of your own"
+    )]
+    NoApp {
+        /// The image's command line, as JSON.
+        start: String,
+    },
+    /// `--app auto`, and more than one profile fits.
+    #[error("several app profiles recognise this image ({names}); say which one with --app NAME")]
+    SeveralApps {
+        /// Their names.
+        names: String,
+    },
+    /// `--app NAME`, and it does not recognise the image.
+    #[error(
+        "app profile {sought} does not recognise an image that starts {start}; with --entrypoint its program is enough"
+    )]
+    OtherApp {
+        /// The profile, and what it looks for.
+        sought: String,
+        /// The image's command line, as JSON.
+        start: String,
+    },
+    /// The profile has no start that fits.
+    #[error(
+        "app profile {name} knows no start for what is in this image; `immut apps {name}` lists them"
+    )]
+    NoAppStart {
+        /// The profile.
+        name: String,
+    },
+    /// Edits of a profile that find more in what they made.
+    #[error(
+        "app profile {name}: its edits of {path}, made once more, change what they made; each search must not find its own replacement"
+    )]
+    AppEdit {
+        /// The profile.
+        name: String,
+        /// The file.
+        path: RootPath,
     },
     /// `--user` names root.
     #[error(
@@ -78,13 +131,13 @@ impl Plan {
         for finding in findings {
             draft_finding(&mut draft, &mut keeping, finding);
         }
-        let chosen = choices.applied_to(subject.config);
-        let converted = convert(&draft, chosen, files, choices);
         let user = planned_user(subject, choices);
+        let Outlook { converted, app, closure, mut conflicts } =
+            Outlook::of(&draft, subject, &user, choices, files)?;
         let look = Look::new(inventory, &converted.config, files);
-        let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
-        let conflicts =
-            conflicts::find(&draft, &look, &closure, &user, choices, &converted.refusals);
+        app::suggest(&mut conflicts, &look, choices, |choices| {
+            Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.conflicts)
+        });
         if choices.profile.removes > Removes::Findings {
             let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
             let needed = Gather::new(inventory)
@@ -101,21 +154,29 @@ impl Plan {
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look));
         let orphaned = conflicts::orphaned(&draft);
+        let profiled = app.map(|app| app.files(&draft, &look, files)).transpose()?;
         let finished = draft.finish();
         let mut steps = finished.steps;
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
-        steps.extend(top.replacing(databases.contents));
+        steps.extend(top.replacing(databases.contents, "package-database"));
         steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
         steps.extend(converted.steps);
+        let app = profiled.map(|Profiled { applied, contents, notes: more }| {
+            steps.extend(top.replacing(contents, "app-profile"));
+            steps.extend(applied.port_steps());
+            notes.extend(more);
+            applied
+        });
         let compress = compress_steps(inventory, choices, &steps);
         steps.extend(compress);
         Ok(Self {
             source: subject.manifest.digest(),
             steps,
             conflicts,
+            app,
             kept: keeping.into_recorded(),
             orphaned,
             notes,
@@ -130,6 +191,35 @@ impl Plan {
             before: totals(inventory, inventory.names()),
             after: totals(inventory, &finished.names),
         })
+    }
+}
+
+/// How an image will start, and what speaks against it.
+struct Outlook<'a> {
+    converted: Converted,
+    app: Option<Fitted<'a>>,
+    closure: Closure,
+    conflicts: Vec<Conflict>,
+}
+
+impl<'a> Outlook<'a> {
+    fn of(
+        draft: &Draft<'_>,
+        subject: &Subject<'_>,
+        user: &PlannedUser,
+        choices: &'a Choices,
+        files: &Files<'_>,
+    ) -> Result<Self, Error> {
+        let inventory = subject.inventory;
+        let mut converted = convert(draft, choices.applied_to(subject.config), files, choices);
+        let fitting = Fitting::chosen(choices, &Look::new(inventory, &converted.config, files))?;
+        let app =
+            fitting.map(|app| app.apply(draft, files, choices, &mut converted)).transpose()?;
+        let look = Look::new(inventory, &converted.config, files);
+        let mut closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
+        closure.starts.extend(app.iter().flat_map(|app| app.closure(&look).starts));
+        let conflicts = conflicts::find(draft, &look, &closure, user, choices, &converted.refusals);
+        Ok(Self { converted, app, closure, conflicts })
     }
 }
 

@@ -114,7 +114,8 @@ impl<'a> Fates<'a> {
             | Action::SetCmd { .. }
             | Action::SetVariable { .. }
             | Action::SetWorkingDir { .. }
-            | Action::SetHealthcheck { .. } => {}
+            | Action::SetHealthcheck { .. }
+            | Action::MovePort { .. } => {}
         }
     }
 
