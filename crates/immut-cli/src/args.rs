@@ -13,7 +13,7 @@ use immut_core::image::{Compression, Platform};
 use immut_core::name::{Reference, tag_name};
 use immut_core::path::RootPath;
 use immut_core::plan::{Healthcheck, Recoding};
-use immut_core::rules::Keep;
+use immut_core::rules::{Keep, Profile};
 use immut_core::trust::KeySource;
 use immut_core::user::UserId;
 
@@ -113,7 +113,7 @@ pub(crate) enum ProgressKind {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Choices {
     /// A built-in profile, or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "baseline")]
+    #[arg(long, value_name = "NAME|FILE", default_value = Profile::DEFAULT)]
     pub(crate) profile: String,
     /// An app profile: how a known application starts without a shell, what it writes and where it
     /// listens without root; auto is the one that recognises the image
@@ -265,7 +265,7 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) format: Format,
     /// A built-in profile, or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "baseline")]
+    #[arg(long, value_name = "NAME|FILE", default_value = Profile::DEFAULT)]
     pub(crate) profile: String,
     /// What stays although a rule finds it: a path, or rule:ID
     #[arg(long, value_name = "PATH|rule:ID")]

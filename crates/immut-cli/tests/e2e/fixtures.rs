@@ -41,15 +41,15 @@ use Form::{Docker, Layer, Layout, Linked, ManifestJson, No, Oci};
 type Row = (&'static str, Form, i32, &'static [&'static str]);
 
 const ROWS: &[Row] = &[
-    ("1-rootfs/alpine-minirootfs-3.12.12-x86_64.tar.gz", Layer, 0, &["because of shell"]),
-    ("1-rootfs/alpine-minirootfs-3.15.11-x86_64.tar.gz", Layer, 0, &["because of shell"]),
-    ("1-rootfs/alpine-minirootfs-3.20.3-aarch64.tar.gz", Layer, 0, &["because of shell"]),
-    ("1-rootfs/alpine-minirootfs-3.20.3-x86_64.tar.gz", Layer, 0, &["because of shell"]),
+    ("1-rootfs/alpine-minirootfs-3.12.12-x86_64.tar.gz", Layer, 0, &["people-tool, shell\n"]),
+    ("1-rootfs/alpine-minirootfs-3.15.11-x86_64.tar.gz", Layer, 0, &["people-tool, shell\n"]),
+    ("1-rootfs/alpine-minirootfs-3.20.3-aarch64.tar.gz", Layer, 0, &["people-tool, shell\n"]),
+    ("1-rootfs/alpine-minirootfs-3.20.3-x86_64.tar.gz", Layer, 0, &["people-tool, shell\n"]),
     ("1-rootfs/busybox-hardlinks-test23767.runc-config.json", No, 0, &["the config of a runtime"]),
-    ("1-rootfs/busybox-hardlinks-test23767.tar", Layer, 0, &["because of shell"]),
-    ("1-rootfs/busybox-latest-glibc-amd64.tar.gz", Layer, 0, &["because of shell"]),
-    ("1-rootfs/busybox-latest-musl-amd64.tar.gz", Layer, 0, &["because of shell"]),
-    ("1-rootfs/busybox-latest-uclibc-arm64v8.tar.gz", Layer, 0, &["because of shell"]),
+    ("1-rootfs/busybox-hardlinks-test23767.tar", Layer, 0, &["people-tool, shell\n"]),
+    ("1-rootfs/busybox-latest-glibc-amd64.tar.gz", Layer, 0, &["people-tool, shell\n"]),
+    ("1-rootfs/busybox-latest-musl-amd64.tar.gz", Layer, 0, &["people-tool, shell\n"]),
+    ("1-rootfs/busybox-latest-uclibc-arm64v8.tar.gz", Layer, 0, &["people-tool, shell\n"]),
     ("1-rootfs/docker-nano-php-latest.tar.xz", Layer, 0, &["after   80 files"]),
     ("1-rootfs/tinycore-11.0-x86.tar.gz", Layer, 0, &["because of shell"]),
     ("2-images/apko/base_image", Layout(""), 2, &["has 2 images, so name one of them"]),

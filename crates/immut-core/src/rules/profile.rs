@@ -89,7 +89,10 @@ const BUILTIN: [&str; 3] = [
 ];
 
 impl Profile {
-    /// The built-in profiles, the default first.
+    /// The name of the profile that is taken when none is given.
+    pub const DEFAULT: &'static str = "distroless";
+
+    /// The built-in profiles; each goes further than the one before it.
     pub fn builtin() -> Vec<Self> {
         BUILTIN.map(|text| text.parse().expect("built-in profiles are tested")).into()
     }
@@ -115,7 +118,7 @@ impl Profile {
 
 impl Default for Profile {
     fn default() -> Self {
-        Self::named("baseline").expect("baseline is built in")
+        Self::named(Self::DEFAULT).expect("the default profile is built in")
     }
 }
 
