@@ -85,9 +85,11 @@ fn the_start_follows_what_is_there() {
 #[test]
 fn folders_are_those_there_and_those_made() {
     let image = image(&["/tmp", "/var/cache/nginx"]);
+    let memory = app("haproxy").folders(&image);
+    assert_eq!(memory, [("/run/haproxy".to_owned(), Kind::Tmpfs, true)]);
     let folders = app("nginx").folders(&image);
     let folders: Vec<_> = folders.iter().map(|(path, _, made)| (path.as_str(), *made)).collect();
-    assert_eq!(folders, [("/run", true), ("/tmp", false), ("/var/cache/nginx", false)]);
+    assert_eq!(folders, [("/tmp", false), ("/var/cache/nginx", false)]);
 }
 
 /// A text after all edits of a profile for its file.
@@ -112,10 +114,10 @@ fn nginx_listens_above_1024() {
     ] {
         assert_eq!(site(before), after);
     }
-    let main = "user www-data;\nerror_log /var/log/nginx/error.log notice;\n\taccess_log /var/log/nginx/access.log main;\n";
+    let main = "user www-data;\npid /run/nginx.pid;\nerror_log /var/log/nginx/error.log notice;\n\taccess_log /var/log/nginx/access.log main;\n";
     assert_eq!(
         edited("nginx", "/etc/nginx/nginx.conf", main),
-        "# user: the container's\nerror_log stderr notice;\n\taccess_log /dev/stdout main;\n"
+        "# user: the container's\npid /tmp/nginx.pid;\nerror_log stderr notice;\n\taccess_log /dev/stdout main;\n"
     );
 }
 
@@ -145,7 +147,7 @@ fn the_other_edits_match_the_packaged_files() {
 
 #[test]
 fn an_edit_counts_what_it_changes() {
-    let edit = &app("nginx").edits[3];
+    let edit = &app("nginx").edits[4];
     let edited = edit.apply("error_log stderr;\nerror_log /var/log/x;\n").expect("an edit");
     assert_eq!((edited.count, edited.text.as_str()), (1, "error_log stderr;\nerror_log stderr;\n"));
 }

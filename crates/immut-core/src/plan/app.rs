@@ -15,10 +15,10 @@ pub(super) use suggest::suggest;
 use super::choices::with_test;
 use super::convert::Converted;
 use super::drops::Draft;
-use super::{Action, Choices, Error, Step, because, command_line, conflicts, id};
+use super::{Action, Choices, Error, Step, accounts, because, command_line, conflicts, id};
 use crate::apps::{App, Choice, Kind, Port, Sign, Started};
 use crate::image::{Healthcheck, RuntimeConfig};
-use crate::inventory::Content;
+use crate::inventory::{Content, EntryId};
 use crate::needs::{Closure, Files, Look};
 use crate::path::RootPath;
 
@@ -135,10 +135,10 @@ impl<'a> Fitting<'a> {
         converted: &mut Converted,
     ) -> Result<Fitted<'a>, Error> {
         let before = start_of(&converted.config);
-        if let Some((entrypoint, cmd)) = self.start(draft, files, choices, &converted.config)? {
-            converted.replace(Action::SetEntrypoint { to: entrypoint });
-            if choices.cmd.is_none() && cmd != converted.config.cmd() {
-                converted.replace(Action::SetCmd { to: cmd });
+        if let Some(new) = self.start(draft, files, choices, &converted.config)? {
+            converted.replace(Action::SetEntrypoint { to: new.entrypoint });
+            if choices.cmd.is_none() && new.cmd != converted.config.cmd() {
+                converted.replace(Action::SetCmd { to: new.cmd });
             }
         }
         let healthcheck = self.healthcheck(draft, files, choices, converted);
@@ -178,7 +178,7 @@ impl<'a> Fitting<'a> {
         files: &Files<'_>,
         choices: &Choices,
         config: &RuntimeConfig,
-    ) -> Result<Option<(Vec<String>, Vec<String>)>, Error> {
+    ) -> Result<Option<NewStart>, Error> {
         let look = Look::new(draft.inventory, config, files);
         let Self { started, words, at, wrappers, .. } = self;
         let argv = &words[*at..];
@@ -197,7 +197,7 @@ impl<'a> Fitting<'a> {
         }
         let cmd = if words.is_empty() { &started.cmd[..] } else { words };
         let entrypoint = wrappers.iter().chain(&started.entrypoint).cloned().collect();
-        Ok(Some((entrypoint, cmd.to_vec())))
+        Ok(Some(NewStart { entrypoint, cmd: cmd.to_vec() }))
     }
 
     /// The profile's health check, where the image has one that loses its shell.
@@ -228,6 +228,12 @@ impl<'a> Fitting<'a> {
     }
 }
 
+/// A start that a profile asks for.
+struct NewStart {
+    entrypoint: Vec<String>,
+    cmd: Vec<String>,
+}
+
 /// A profile that fits, with what it does to the config.
 pub(super) struct Fitted<'a> {
     fitting: Fitting<'a>,
@@ -236,35 +242,45 @@ pub(super) struct Fitted<'a> {
 
 /// What a profile does, with the files' new contents.
 pub(super) struct Profiled {
-    pub(super) applied: Applied,
-    pub(super) contents: Vec<(RootPath, Vec<u8>)>,
+    applied: Applied,
+    contents: Vec<(RootPath, Vec<u8>)>,
     /// What it could not do.
-    pub(super) notes: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Fitted<'_> {
-    /// What the profile says is needed, with what it needs itself.
-    pub(super) fn closure(&self, look: &Look<'_>) -> Closure {
+    /// What the profile says is needed, with what it needs itself; and what it works on, as far as that
+    /// does not go.
+    pub(super) fn closure(&self, draft: &Draft<'_>, look: &Look<'_>) -> Closure {
         let Fitting { app, program, started, .. } = &self.fitting;
         let volumes = app.writable.iter().filter(|one| one.kind == Kind::Volume);
-        let globs = (app.needs.iter())
-            .chain(&app.readable)
+        let worked_on = (app.readable.iter())
             .chain(app.edits.iter().map(|edit| &edit.file))
             .chain(volumes.map(|one| &one.path));
-        let paths = globs.flat_map(|glob| look.matching(glob));
+        let worked_on = worked_on.flat_map(|glob| look.matching(glob));
         let names = started.when.iter().chain([program]).filter_map(|name| name.parse().ok());
-        let all: BTreeSet<RootPath> = paths.chain(names).collect();
+        let all: BTreeSet<RootPath> = (app.needs.iter().flat_map(|glob| look.matching(glob)))
+            .chain(worked_on.filter(|path| !draft.removes_way(path)))
+            .chain(names)
+            .collect();
         Closure::of_profile(look, &app.name, &all.into_iter().collect::<Vec<_>>())
+    }
+
+    /// The folders that the application writes to and that are there.
+    pub(super) fn folders(&self, look: &Look<'_>) -> Vec<RootPath> {
+        let folders = self.fitting.app.folders(&|glob| look.names_matching(glob)).into_iter();
+        let there = folders.filter(|(_, _, made)| !made);
+        there.filter_map(|(path, ..)| path.parse().ok()).collect()
     }
 
     /// Makes the edits. A port that edits move is moved only if one of them did.
     pub(super) fn files(
         mut self,
-        draft: &Draft<'_>,
+        dropped: &BTreeSet<EntryId>,
         look: &Look<'_>,
         files: &Files<'_>,
     ) -> Result<Profiled, Error> {
-        let edits = self.fitting.edits(draft, look, files)?;
+        let edits = self.fitting.edits(dropped, look, files)?;
         let Edits { contents, files, ports, mut notes } = edits;
         let app = self.fitting.app;
         self.applied.edits = files;
@@ -283,10 +299,19 @@ impl Fitted<'_> {
     }
 }
 
-impl Applied {
-    /// The steps that move ports.
-    pub(super) fn port_steps(&self) -> impl Iterator<Item = Step> {
-        self.ports.iter().map(|port| step(Action::MovePort { from: port.from, to: port.to }))
+impl Profiled {
+    /// Adds the steps on files and ports, and what is told.
+    pub(super) fn finish(
+        self,
+        top: &accounts::Edit<'_>,
+        steps: &mut Vec<Step>,
+        notes: &mut Vec<String>,
+    ) -> Applied {
+        let ports = self.applied.ports.iter();
+        let ports = ports.map(|port| step(Action::MovePort { from: port.from, to: port.to }));
+        steps.extend(top.replacing(self.contents, "app-profile").chain(ports));
+        notes.extend(self.notes);
+        self.applied
     }
 }
 

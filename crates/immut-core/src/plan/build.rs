@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
-use super::app::{self, Fitted, Fitting, Profiled};
+use super::app::{self, Fitted, Fitting};
 use super::convert::{Converted, convert};
 use super::drops::Draft;
 use super::id;
 use super::keeping::Keeping;
-use super::needed::Gather;
+use super::needed::{Gather, Needed};
 use super::remarks::remarks;
 use super::user::{PlannedUser, planned_user};
 use super::{
@@ -139,14 +139,7 @@ impl Plan {
             Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.conflicts)
         });
         if choices.profile.removes > Removes::Findings {
-            let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
-            let needed = Gather::new(inventory)
-                .closure(&closure)
-                .closure(&Closure::of_kept(&look, &kept))
-                .paths(kept)
-                .places(&look, &user)
-                .base(&Base::builtin())
-                .finish();
+            let needed = needed(&keeping, &look, &user, &closure, app.as_ref());
             surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);
         }
         let databases = draft_databases(&mut draft, &mut keeping, files);
@@ -154,8 +147,8 @@ impl Plan {
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look));
         let orphaned = conflicts::orphaned(&draft);
-        let profiled = app.map(|app| app.files(&draft, &look, files)).transpose()?;
         let finished = draft.finish();
+        let profiled = app.map(|app| app.files(&finished.dropped, &look, files)).transpose()?;
         let mut steps = finished.steps;
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
@@ -164,12 +157,7 @@ impl Plan {
         steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
         steps.extend(converted.steps);
-        let app = profiled.map(|Profiled { applied, contents, notes: more }| {
-            steps.extend(top.replacing(contents, "app-profile"));
-            steps.extend(applied.port_steps());
-            notes.extend(more);
-            applied
-        });
+        let app = profiled.map(|app| app.finish(&top, &mut steps, &mut notes));
         let compress = compress_steps(inventory, choices, &steps);
         steps.extend(compress);
         Ok(Self {
@@ -217,10 +205,29 @@ impl<'a> Outlook<'a> {
             fitting.map(|app| app.apply(draft, files, choices, &mut converted)).transpose()?;
         let look = Look::new(inventory, &converted.config, files);
         let mut closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
-        closure.starts.extend(app.iter().flat_map(|app| app.closure(&look).starts));
+        closure.starts.extend(app.iter().flat_map(|app| app.closure(draft, &look).starts));
         let conflicts = conflicts::find(draft, &look, &closure, user, choices, &converted.refusals);
         Ok(Self { converted, app, closure, conflicts })
     }
+}
+
+/// What stays although nothing but findings were to go.
+fn needed(
+    keeping: &Keeping<'_>,
+    look: &Look<'_>,
+    user: &PlannedUser,
+    closure: &Closure,
+    app: Option<&Fitted<'_>>,
+) -> Needed {
+    let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
+    Gather::new(look.inventory)
+        .closure(closure)
+        .closure(&Closure::of_kept(look, &kept))
+        .paths(kept)
+        .places(look, user)
+        .names(app.map(|app| app.folders(look)).unwrap_or_default())
+        .base(&Base::builtin())
+        .finish()
 }
 
 impl Choices {

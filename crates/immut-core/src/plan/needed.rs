@@ -76,6 +76,14 @@ impl<'a> Gather<'a> {
         self
     }
 
+    /// Folders without what lies in them, such as those that something is mounted on.
+    pub(super) fn names(mut self, paths: impl IntoIterator<Item = RootPath>) -> Self {
+        for path in paths {
+            self.follow_link(&path);
+        }
+        self
+    }
+
     /// What an image keeps in any case, and links whose ends stay.
     pub(super) fn base(mut self, base: &Base) -> Self {
         let inventory = self.inventory;

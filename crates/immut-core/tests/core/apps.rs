@@ -14,6 +14,7 @@ use crate::common::{Scene, profile, removed, rules_of, told, words};
 
 mod files;
 mod official;
+mod stacks;
 
 /// The default with `--app`; `auto`, a name, or the text of a profile.
 fn with(app: &str) -> Options {

@@ -8,7 +8,6 @@ use crate::inventory::{Content, EntryId, Inode, Inventory, Kind};
 use crate::needs::{Files, Look};
 use crate::path::RootPath;
 use crate::plan::Error;
-use crate::plan::drops::Draft;
 
 /// The edits of a profile in one image.
 #[derive(Debug, Default)]
@@ -24,11 +23,11 @@ pub(in crate::plan) struct Edits {
 }
 
 impl Fitting<'_> {
-    /// Makes the profile's edits in the files that stay, each file's text once by whatever names it is
-    /// found.
+    /// Makes the profile's edits in the files that are left when entries are `dropped`, each file's text
+    /// once by whatever names it is found.
     pub(in crate::plan) fn edits(
         &self,
-        draft: &Draft<'_>,
+        dropped: &BTreeSet<EntryId>,
         look: &Look<'_>,
         files: &Files<'_>,
     ) -> Result<Edits, Error> {
@@ -36,14 +35,15 @@ impl Fitting<'_> {
         for edit in &self.app.edits {
             let paths = look.names_matching(&edit.file).into_iter();
             let ends = paths.filter_map(|path| look.inventory.resolve(&path.parse().ok()?).found);
-            for path in ends.filter(|path| draft.removal(path).is_none()).collect::<BTreeSet<_>>() {
+            for path in ends.collect::<BTreeSet<_>>() {
                 found.entry(path).or_default().push(edit);
             }
         }
         let mut edits = Edits::default();
         let (mut wanted, mut left) = (Vec::new(), MOST_TOGETHER);
         for (path, asked) in found {
-            match editable(look.inventory, &path, left) {
+            let Some(file) = Left::of(look.inventory, &path, dropped) else { continue };
+            match file.editable(left) {
                 Ok((entry, size)) => {
                     left -= size.max(SMALLEST);
                     wanted.push((entry, (path, asked)));
@@ -113,32 +113,50 @@ fn all(text: &str, edits: &[&Edit]) -> Option<(String, Vec<usize>)> {
     Some((text, counts))
 }
 
-/// The entry with the content of a file that may be edited, and its size, or why it may not. `left` is
-/// how many bytes of configuration may still be edited.
-fn editable(
-    inventory: &Inventory,
-    path: &RootPath,
-    left: u64,
-) -> Result<(EntryId, u64), &'static str> {
-    if OURS.iter().any(|ours| path.as_bytes() == ours.as_bytes() || lies_in(path, ours)) {
-        return Err("it is no configuration of an application");
+/// A name that is left, and what it names.
+struct Left<'a> {
+    path: &'a RootPath,
+    inode: &'a Inode,
+    /// How many entries of it are left, hidden ones too.
+    entries: usize,
+}
+
+impl<'a> Left<'a> {
+    fn of(
+        inventory: &'a Inventory,
+        path: &'a RootPath,
+        dropped: &BTreeSet<EntryId>,
+    ) -> Option<Self> {
+        let name = inventory.names().get(path)?;
+        name.entry.filter(|entry| !dropped.contains(entry))?;
+        let entries = inventory.entries_of(name.inode).iter();
+        let entries = entries.filter(|entry| !dropped.contains(entry)).count();
+        Some(Self { path, inode: inventory.inode(name.inode), entries })
     }
-    let name = inventory.names().get(path).ok_or("it is not there")?;
-    let Inode { kind, size, content, fingerprint, carrier, .. } = inventory.inode(name.inode);
-    match (kind, content, carrier) {
-        (Kind::File, Content::Other, _) if *size > MOST_BYTES as u64 => {
-            Err("it is larger than configuration is")
+
+    /// The entry with the content of a file that may be edited, and its size, or why it may not be.
+    /// `left` is how many bytes of configuration may still be edited.
+    fn editable(&self, left: u64) -> Result<(EntryId, u64), &'static str> {
+        let path = self.path;
+        if OURS.iter().any(|ours| path.as_bytes() == ours.as_bytes() || lies_in(path, ours)) {
+            return Err("it is no configuration of an application");
+        }
+        let Inode { kind, size, content, fingerprint, carrier, .. } = self.inode;
+        if *kind != Kind::File {
+            return Err("it is no file");
         }
         // Its other names would keep the old text.
-        (Kind::File, ..) if inventory.entries_of(name.inode).len() > 1 => {
-            Err("it has other names (hardlinks)")
+        if self.entries > 1 {
+            return Err("it has other names (hardlinks)");
         }
-        (Kind::File, Content::Other, _) if (*size).max(SMALLEST) > left => {
-            Err("there is more of it than configuration is")
+        match carrier.filter(|_| *content == Content::Other && fingerprint.is_some()) {
+            None => Err("it is no plain text"),
+            Some(_) if *size > MOST_BYTES as u64 => Err("it is larger than configuration is"),
+            Some(_) if (*size).max(SMALLEST) > left => {
+                Err("there is more of it than configuration is")
+            }
+            Some(entry) => Ok((entry, *size)),
         }
-        (Kind::File, Content::Other, Some(entry)) if fingerprint.is_some() => Ok((*entry, *size)),
-        (Kind::File, ..) => Err("it is no plain text"),
-        _ => Err("it is no file"),
     }
 }
 
