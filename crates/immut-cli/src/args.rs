@@ -137,6 +137,10 @@ pub(crate) struct Choices {
     /// What stays although a rule finds it: a path, or rule:ID
     #[arg(long, value_name = "PATH|rule:ID")]
     pub(crate) keep: Vec<Keep>,
+    /// A directory that the application writes to, beside the image's volumes: it belongs to the user,
+    /// is made where it is missing, and recorded as one to mount under a read-only root
+    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    pub(crate) writable: Vec<RootPath>,
     /// A platform of an index, such as linux/arm64 [default: all that can be hardened]
     #[arg(long, value_name = "P")]
     pub(crate) platform: Vec<Platform>,
@@ -381,6 +385,13 @@ fn words(text: &str) -> Result<Words, String> {
             "{text:?} is no JSON list of strings, such as '[\"redis-server\", \"--save\", \"\"]'"
         )
     })
+}
+
+fn absolute(text: &str) -> Result<RootPath, String> {
+    if !text.starts_with('/') {
+        return Err(format!("{text:?} is no absolute path"));
+    }
+    text.parse().map_err(|error: immut_core::path::Error| error.to_string())
 }
 
 fn severity(text: &str) -> Result<Severity, String> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::finding::RuleId;
 use crate::name::Digest;
 use crate::path::RootPath;
-use crate::plan::{Action, Applied, Because, Package, Packages, Totals};
+use crate::plan::{Action, Applied, Because, Package, Packages, Totals, Writable};
 
 /// The version of the receipt's form.
 pub const VERSION: u32 = 1;
@@ -63,6 +63,8 @@ pub struct PlatformReceipt {
     /// What the app profile did, if one was applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<Applied>,
+    /// What has to be writable under a read-only root.
+    pub writable: Vec<WritablePath>,
     /// What a rule found and the caller keeps.
     pub kept: Vec<KeptFile>,
     /// Scripts that stay and whose interpreter is gone.
@@ -152,9 +154,10 @@ pub struct Removed {
 pub struct Changed {
     /// A name of the inode.
     pub path: RootPath,
-    /// `clear-mode`, `clear-capability`, `carry` or `relink`.
+    /// `clear-mode`, `clear-capability`, `set-owner`, `carry` or `relink`.
     pub change: &'static str,
-    /// For `clear-mode`: the bits in octal; for links: the name concerned.
+    /// For `clear-mode`: the bits in octal; for `set-owner`, which is about all beneath the name too:
+    /// user and group; for links: the name concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The rules.
@@ -184,6 +187,24 @@ pub struct ConfigChange {
     pub to: serde_json::Value,
     /// The rules.
     pub rules: Because,
+}
+
+/// A path that has to be writable under a read-only root.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WritablePath {
+    /// The path.
+    pub path: RootPath,
+    /// `tmpfs` or `volume`.
+    pub kind: &'static str,
+    /// The rules.
+    pub because: Because,
+}
+
+impl From<&Writable> for WritablePath {
+    fn from(one: &Writable) -> Self {
+        Self { path: one.path.clone(), kind: one.kind.as_str(), because: one.because.clone() }
+    }
 }
 
 /// Something that a rule found and the caller keeps.
@@ -219,6 +240,9 @@ pub(crate) fn changed(action: &Action, rules: &Because) -> Option<Changed> {
     let (path, change, detail) = match action {
         Action::ClearMode { path, bits } => (path, "clear-mode", Some(format!("{bits:04o}"))),
         Action::ClearCapability { path } => (path, "clear-capability", None),
+        Action::SetOwner { path, owner: (uid, gid) } => {
+            (path, "set-owner", Some(format!("{uid}:{gid}")))
+        }
         Action::Carry { path, .. } => (path, "carry", None),
         Action::Relink { path, target, .. } => (path, "relink", Some(target.to_string())),
         _ => return None,

@@ -167,6 +167,12 @@ impl Accounts {
         }
     }
 
+    /// User and group of what a user owns: its own group where none is named.
+    pub fn owner_of(&self, user: UserId) -> (u32, u32) {
+        let own = || self.by_uid(user.uid).map_or(user.uid, |account| account.gid);
+        (user.uid, user.gid.unwrap_or_else(own))
+    }
+
     fn group(&self, written: &str) -> Option<u32> {
         let named = self.groups.iter().find(|group| group.name == written);
         named.map(|group| group.gid).or_else(|| number(written))

@@ -77,6 +77,7 @@ fn choices(args: &args::Choices) -> Result<Choices, Failure> {
         healthcheck: args.healthcheck.clone(),
         start_with: args.start_with.iter().map(|words| words.0.clone()).collect(),
         user: args.user,
+        writable: args.writable.clone(),
         purge_hidden: args.purge_hidden,
         compression: args.compression.into(),
     })

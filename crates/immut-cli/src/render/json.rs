@@ -3,7 +3,7 @@
 use immut_core::finding::{Finding, Subject};
 use immut_core::name::PinnedRef;
 use immut_core::plan::{Action, Conflict, Kept, Step};
-use immut_core::receipt::PackageLists;
+use immut_core::receipt::{PackageLists, WritablePath};
 use immut_core::{Audit, Check, Explanation, LeftOut, Needed, Planning, There};
 use serde_json::{Value, json};
 
@@ -36,6 +36,7 @@ pub(crate) fn plans(image: &PinnedRef, planning: &Planning) -> String {
             "steps": one.plan.steps.iter().map(step).collect::<Vec<_>>(),
             "conflicts": one.plan.conflicts.iter().map(conflict).collect::<Vec<_>>(),
             "app": one.plan.app,
+            "writable": one.plan.writable.iter().map(WritablePath::from).collect::<Vec<_>>(),
             "kept": one.plan.kept.iter().map(kept).collect::<Vec<_>>(),
             "orphaned": one.plan.orphaned,
             "notes": one.plan.notes,
@@ -179,6 +180,9 @@ fn action(action: &Action) -> Value {
             json!({ "action": "clear-mode", "path": path, "bits": format!("{bits:04o}") })
         }
         Action::ClearCapability { path } => json!({ "action": "clear-capability", "path": path }),
+        Action::SetOwner { path, owner: (uid, gid) } => {
+            json!({ "action": "set-owner", "path": path, "owner": format!("{uid}:{gid}") })
+        }
         Action::Carry { path, entry, .. } => {
             json!({ "action": "carry", "path": path, "layer": entry.layer + 1 })
         }

@@ -45,6 +45,18 @@ impl Head {
         self.change(|header| header.set_mode(mode as u32 & !u32::from(bits)));
     }
 
+    /// Sets owner and group, by number: in base-256 what does not fit in octal digits, which Go and GNU
+    /// tar read in every format. Their names go, which were those of the old ones.
+    pub(crate) fn set_owner(&mut self, (uid, gid): (u32, u32)) {
+        const OWN: [&[u8]; 4] = [b"uid", b"gid", b"uname", b"gname"];
+        self.change_pax(|pax| pax.remove(|key| OWN.contains(&key)));
+        self.header[OWNERS].fill(0);
+        self.change(|header| {
+            header.set_uid(uid.into());
+            header.set_gid(gid.into());
+        });
+    }
+
     /// Sets the size of the content.
     pub(crate) fn set_size(&mut self, size: u64) {
         self.change_pax(|pax| pax.remove(|key| key == b"size"));

@@ -104,6 +104,16 @@ impl RuntimeConfig {
         }
     }
 
+    /// The exposed ports below 1024, as they are written (`80/tcp`, `443`, `20-21/tcp`).
+    pub fn low_ports(&self) -> Vec<&str> {
+        let exposed = self.inner("ExposedPorts").and_then(Value::as_object);
+        let low = |port: &&str| {
+            let first = port.split(['/', '-']).next().unwrap_or("");
+            first.parse::<u16>().is_ok_and(|number| (1..1024).contains(&number))
+        };
+        exposed.into_iter().flatten().map(|(port, _)| port.as_str()).filter(low).collect()
+    }
+
     /// The platform that it is for.
     pub fn platform(&self) -> Platform {
         let text = |name: &str| self.json[name].as_str().unwrap_or("").to_owned();

@@ -14,6 +14,7 @@ mod raw;
 mod read;
 mod replay;
 mod resolve;
+mod tree;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -111,7 +111,7 @@ impl Edit<'_> {
     fn home(&self, accounts: &Accounts, user: UserId) -> Vec<Action> {
         let account = accounts.by_uid(user.uid);
         let home = account.map_or(HOME, |account| account.home.as_str());
-        let group = user.gid.or(account.map(|account| account.gid)).unwrap_or(user.uid);
+        let owner = accounts.owner_of(user);
         let Ok(path) = home.parse::<RootPath>() else { return Vec::new() };
         if !home.starts_with('/') || path.is_root() || home == "/nonexistent" {
             return Vec::new();
@@ -123,8 +123,7 @@ impl Edit<'_> {
         missing.reverse();
         let layer = missing.first().and_then(|first| self.layer_for(first));
         let action = |directory: RootPath| {
-            let (mode, owner) =
-                if directory == path { (0o700, (user.uid, group)) } else { (0o755, (0, 0)) };
+            let (mode, owner) = if directory == path { (0o700, owner) } else { (0o755, (0, 0)) };
             Action::AddDirectory { path: directory, mode, owner, layer }
         };
         missing.into_iter().map(action).collect()
@@ -172,10 +171,7 @@ impl Edit<'_> {
 
 fn group(text: &str, accounts: &Accounts, new: Option<UserId>) -> String {
     let Some(user) = new else { return text.to_owned() };
-    let gid = user
-        .gid
-        .or_else(|| accounts.by_uid(user.uid).map(|account| account.gid))
-        .unwrap_or(user.uid);
+    let (_, gid) = accounts.owner_of(user);
     if accounts.groups().iter().any(|group| group.gid == gid) {
         return text.to_owned();
     }

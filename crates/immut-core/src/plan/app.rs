@@ -15,6 +15,7 @@ pub(super) use suggest::suggest;
 use super::choices::with_test;
 use super::convert::Converted;
 use super::drops::Draft;
+use super::writable::{Mount, Place};
 use super::{Action, Choices, Error, Step, accounts, because, command_line, conflicts, id};
 use crate::apps::{App, Choice, Kind, Port, Sign, Started};
 use crate::image::{Healthcheck, RuntimeConfig};
@@ -266,11 +267,24 @@ impl Fitted<'_> {
         Closure::of_profile(look, &app.name, &all.into_iter().collect::<Vec<_>>())
     }
 
-    /// The folders that the application writes to and that are there.
-    pub(super) fn folders(&self, look: &Look<'_>) -> Vec<RootPath> {
+    /// The folders that the application writes to.
+    pub(super) fn places(&self, look: &Look<'_>) -> Vec<Place> {
         let folders = self.fitting.app.folders(&|glob| look.names_matching(glob)).into_iter();
-        let there = folders.filter(|(_, _, made)| !made);
-        there.filter_map(|(path, ..)| path.parse().ok()).collect()
+        let place = |(path, kind, create): (String, Kind, bool)| {
+            let kind = match kind {
+                Kind::Tmpfs => Mount::Tmpfs,
+                Kind::Volume => Mount::Volume,
+            };
+            Some(Place { path: path.parse().ok()?, kind, create, rule: id("app-profile") })
+        };
+        folders.filter_map(place).collect()
+    }
+
+    /// The files that its user has to be able to read, links followed.
+    pub(super) fn readable(&self, look: &Look<'_>) -> BTreeSet<RootPath> {
+        let globs = self.fitting.app.readable.iter();
+        let names = globs.flat_map(|glob| look.names_matching(glob));
+        names.filter_map(|path| look.inventory.resolve(&path.parse().ok()?).found).collect()
     }
 
     /// Makes the edits. A port that edits move is moved only if one of them did.

@@ -12,6 +12,7 @@ use super::keeping::Keeping;
 use super::needed::{Gather, Needed};
 use super::remarks::remarks;
 use super::user::{PlannedUser, planned_user};
+use super::writable::{self, Writables};
 use super::{
     Action, Choices, Conflict, Healthcheck, Kept, Plan, Step, Totals, accounts, choices,
     command_line, conflicts, packages, surplus,
@@ -96,6 +97,11 @@ pub enum Error {
         "--user {0} is root; name a user that is not, or keep the image's user with --keep rule:root-user"
     )]
     RootUser(UserId),
+    /// `--writable` names a directory of the system.
+    #[error(
+        "--writable {0} is the system's, and no user's to write; name the directory in it that the application writes to"
+    )]
+    SystemDirectory(RootPath),
     /// `--keep rule:ID` names no rule.
     #[error("there is no rule {0}; `immut rules` lists them")]
     NoSuchRule(RuleId),
@@ -132,20 +138,22 @@ impl Plan {
             draft_finding(&mut draft, &mut keeping, finding);
         }
         let user = planned_user(subject, choices);
-        let Outlook { converted, app, closure, mut conflicts } =
+        let Outlook { converted, app, closure, writables, unseen_places, mut conflicts } =
             Outlook::of(&draft, subject, &user, choices, files)?;
         let look = Look::new(inventory, &converted.config, files);
         app::suggest(&mut conflicts, &look, choices, |choices| {
             Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.conflicts)
         });
         if choices.profile.removes > Removes::Findings {
-            let needed = needed(&keeping, &look, &user, &closure, app.as_ref());
+            let needed = needed(&keeping, &look, &user, &closure, &writables);
             surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);
         }
+        writables.draft(&mut draft);
         let databases = draft_databases(&mut draft, &mut keeping, files);
         let mut notes = converted.notes;
         notes.extend(conflicts::notes(&draft, &closure));
-        notes.extend(remarks(subject.manifest, &draft, &look));
+        notes.extend(remarks(subject.manifest, &draft, &look, &user));
+        notes.extend(writables.notes.iter().cloned());
         let orphaned = conflicts::orphaned(&draft);
         let finished = draft.finish();
         let profiled = app.map(|app| app.files(&finished.dropped, &look, files)).transpose()?;
@@ -153,6 +161,7 @@ impl Plan {
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
+        let writable = writables.make(&mut steps);
         steps.extend(top.replacing(databases.contents, "package-database"));
         steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
@@ -172,8 +181,10 @@ impl Plan {
                 .unseen()
                 .chain(inventory.unseen())
                 .chain(&databases.unseen)
+                .chain(&unseen_places)
                 .cloned()
                 .collect(),
+            writable,
             packages: databases.packages,
             closure,
             before: totals(inventory, inventory.names()),
@@ -187,6 +198,9 @@ struct Outlook<'a> {
     converted: Converted,
     app: Option<Fitted<'a>>,
     closure: Closure,
+    writables: Writables,
+    /// What was not looked at.
+    unseen_places: Option<String>,
     conflicts: Vec<Conflict>,
 }
 
@@ -206,8 +220,16 @@ impl<'a> Outlook<'a> {
         let look = Look::new(inventory, &converted.config, files);
         let mut closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
         closure.starts.extend(app.iter().flat_map(|app| app.closure(draft, &look).starts));
-        let conflicts = conflicts::find(draft, &look, &closure, user, choices, &converted.refusals);
-        Ok(Self { converted, app, closure, conflicts })
+        let (mut places, unseen_places) = writable::places(subject.manifest, &look, choices);
+        places.extend(app.iter().flat_map(|app| app.places(&look)));
+        let mut writables = Writables::of(places, draft, user, choices);
+        for path in app.iter().flat_map(|app| app.readable(&look)) {
+            writables.let_read(draft, user, &path, "app-profile");
+        }
+        let refusals = &converted.refusals;
+        let conflicts =
+            conflicts::find(draft, &look, &closure, user, choices, refusals, &writables);
+        Ok(Self { converted, app, closure, writables, unseen_places, conflicts })
     }
 }
 
@@ -217,15 +239,14 @@ fn needed(
     look: &Look<'_>,
     user: &PlannedUser,
     closure: &Closure,
-    app: Option<&Fitted<'_>>,
+    writables: &Writables,
 ) -> Needed {
     let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
     Gather::new(look.inventory)
         .closure(closure)
         .closure(&Closure::of_kept(look, &kept))
         .paths(kept)
-        .places(look, user)
-        .names(app.map(|app| app.folders(look)).unwrap_or_default())
+        .places(look, user, &writables.grounds)
         .base(&Base::builtin())
         .finish()
 }
@@ -235,6 +256,9 @@ impl Choices {
     pub fn check(&self, catalog: &Catalog) -> Result<(), Error> {
         if let Some(id) = self.profile.unknown_rule(catalog) {
             return Err(Error::NoSuchRule(id.clone()));
+        }
+        if let Some(path) = self.writable.iter().find(|path| writable::is_system(path)) {
+            return Err(Error::SystemDirectory(path.clone()));
         }
         match self.user.filter(|user| user.uid == 0) {
             Some(root) => Err(Error::RootUser(root)),

@@ -26,6 +26,8 @@ pub struct Choices {
     pub start_with: Vec<Vec<String>>,
     /// The user to run as (`--user`).
     pub user: Option<UserId>,
+    /// What belongs to the user and has to be writable, beside the image's volumes (`--writable`).
+    pub writable: Vec<RootPath>,
     /// Whether entries that a later layer hides go from every layer, not only from those that are
     /// written anew (`--purge-hidden`).
     pub purge_hidden: bool,

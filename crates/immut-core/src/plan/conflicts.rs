@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::convert::Refused;
 use super::drops::Draft;
 use super::user::{PlannedUser, present_user};
+use super::writable::Writables;
 use super::{Choices, Conflict, Problem, command_line, reach};
 use crate::finding::RuleId;
 use crate::image::RuntimeConfig;
@@ -21,6 +22,7 @@ pub(super) fn find(
     user: &PlannedUser,
     choices: &Choices,
     refusals: &BTreeMap<&'static str, Refused>,
+    writables: &Writables,
 ) -> Vec<Conflict> {
     let mut conflicts: Vec<Conflict> = Vec::new();
     for start in &closure.starts {
@@ -32,9 +34,9 @@ pub(super) fn find(
         }
     }
     match user.id {
-        Some(user) => {
-            conflicts.extend(reach::denied(look, user, closure));
-            conflicts.extend(switches(draft, closure).filter(|_| user.uid != 0));
+        Some(id) => {
+            conflicts.extend(reach::denied(look, user, id, closure, writables));
+            conflicts.extend(switches(draft, closure).filter(|_| id.uid != 0));
         }
         None => conflicts.push(no_such_user(look.config)),
     }
@@ -59,7 +61,8 @@ pub(crate) fn obstacles(
     let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
     let user = present_user(subject, choices);
     let draft = Draft::new(subject.inventory, choices.purges_hidden());
-    let conflicts = find(&draft, &look, &closure, &user, choices, &BTreeMap::new());
+    let none = (BTreeMap::new(), Writables::default());
+    let conflicts = find(&draft, &look, &closure, &user, choices, &none.0, &none.1);
     (closure, conflicts)
 }
 

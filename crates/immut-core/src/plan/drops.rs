@@ -7,7 +7,7 @@ use super::lowest::Lowest;
 use super::{Action, Because, Step, because, id, tables};
 use crate::finding::RuleId;
 use crate::inventory::{
-    EntryId, Fingerprint, InodeId, Inventory, Kind, Name, Replay, beneath, replay,
+    Entry, EntryId, Fingerprint, InodeId, Inventory, Kind, Name, Replay, beneath, replay,
 };
 use crate::path::RootPath;
 use crate::rules::SMALLEST_IDENTITY;
@@ -28,8 +28,18 @@ pub(super) struct Draft<'a> {
     ruled: HashSet<RootPath>,
     modes: BTreeMap<RootPath, (u16, Because)>,
     capabilities: BTreeMap<RootPath, Because>,
+    /// Trees that change their owner.
+    owners: BTreeMap<RootPath, Given>,
     /// Whether hidden entries go from layers that nothing else touches too.
     purge_hidden: bool,
+}
+
+/// A tree that changes its owner.
+struct Given {
+    owner: (u32, u32),
+    /// The headers that change.
+    headers: Vec<EntryId>,
+    because: Because,
 }
 
 /// Steps with what they amount to.
@@ -60,6 +70,7 @@ impl<'a> Draft<'a> {
             ruled: HashSet::new(),
             modes: BTreeMap::new(),
             capabilities: BTreeMap::new(),
+            owners: BTreeMap::new(),
             purge_hidden,
         }
     }
@@ -77,6 +88,12 @@ impl<'a> Draft<'a> {
 
     pub(super) fn clear_capability(&mut self, path: &RootPath, rule: &RuleId) {
         add(self.capabilities.entry(path.clone()).or_default(), rule);
+    }
+
+    /// Gives a tree to an owner.
+    pub(super) fn set_owner(&mut self, path: RootPath, owner: (u32, u32), because: Because) {
+        let headers = self.inventory.headers_of_others(&path, owner);
+        self.owners.insert(path, Given { owner, headers, because });
     }
 
     /// A hidden entry goes, whatever the rule's remedy: nobody sees it. One whose file is visible
@@ -137,6 +154,7 @@ impl<'a> Draft<'a> {
         let mut hits = self.hits(&dropped, &replayed);
         let emptied = self.emptied(&dropped, &hits);
         let mut steps = self.steps();
+        steps.extend(self.owner_steps(&dropped));
         steps.extend(self.link_steps(&replayed));
         steps.extend(emptied);
         if self.purge_hidden {
@@ -253,7 +271,8 @@ impl<'a> Draft<'a> {
             .flat_map(|(path, (bits, _))| self.inventory.headers_with(path, *bits));
         let capabilities =
             self.capabilities.keys().flat_map(|path| self.inventory.headers_with_capability(path));
-        let headers = modes.chain(capabilities).filter(|id| !dropped.contains(id));
+        let owners = self.owners.values().flat_map(|given| given.headers.iter().copied());
+        let headers = modes.chain(capabilities).chain(owners).filter(|id| !dropped.contains(id));
         let links = replayed.retargets.iter().map(|(id, _)| *id);
         let carries = replayed.carries.iter().copied();
         dropped
@@ -369,6 +388,9 @@ impl<'a> Draft<'a> {
     /// layers have too. One layer stays in any case: engines want an image to have one.
     fn emptied(&self, dropped: &BTreeSet<EntryId>, hits: &BTreeSet<u32>) -> Vec<Step> {
         let mut directories: BTreeMap<RootPath, (u16, u32, u32)> = BTreeMap::new();
+        let owners = self.owners.values();
+        let owners: HashMap<EntryId, (u32, u32)> =
+            owners.flat_map(|given| given.headers.iter().map(|id| (*id, given.owner))).collect();
         let mut emptied = Vec::new();
         for (layer, number) in self.inventory.layers().iter().zip(0..) {
             let left = || {
@@ -377,16 +399,21 @@ impl<'a> Draft<'a> {
                     !dropped.contains(&EntryId { layer: number, index: *index })
                 })
             };
-            let nothing_new = left().all(|(_, entry)| {
-                let same = (entry.mode, entry.uid, entry.gid);
+            let attributes = |index: u32, entry: &Entry| {
+                let owner = owners.get(&EntryId { layer: number, index });
+                let (uid, gid) = owner.copied().unwrap_or((entry.uid, entry.gid));
+                (entry.mode, uid, gid)
+            };
+            let nothing_new = left().all(|(index, entry)| {
+                let same = attributes(index, entry);
                 entry.kind == Kind::Directory && directories.get(&entry.path) == Some(&same)
             });
             if hits.contains(&number) && nothing_new {
                 emptied.push(number as usize);
             }
-            for (_, entry) in left() {
+            for (index, entry) in left() {
                 if entry.kind == Kind::Directory {
-                    directories.insert(entry.path.clone(), (entry.mode, entry.uid, entry.gid));
+                    directories.insert(entry.path.clone(), attributes(index, entry));
                 } else if entry.kind != Kind::Ignored {
                     forget(&mut directories, &entry.path);
                 }
@@ -426,6 +453,17 @@ impl<'a> Draft<'a> {
         let all = removed.chain(modes).chain(capabilities).chain(hidden).chain(markers);
         let all = all.chain(tables);
         all.map(|(action, because)| Step { action, because }).collect()
+    }
+
+    /// Trees in which a header is left that changes.
+    fn owner_steps(&self, dropped: &BTreeSet<EntryId>) -> Vec<Step> {
+        let left = |given: &Given| given.headers.iter().any(|id| !dropped.contains(id));
+        let trees = self.owners.iter().filter(|(_, given)| left(given));
+        let step = |(path, given): (&RootPath, &Given)| {
+            let action = Action::SetOwner { path: path.clone(), owner: given.owner };
+            Step { action, because: given.because.clone() }
+        };
+        trees.map(step).collect()
     }
 
     /// Hardlinks that lose their target become the file, or link to another name.

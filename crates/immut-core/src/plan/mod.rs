@@ -21,6 +21,7 @@ mod removed;
 mod surplus;
 mod tables;
 mod user;
+mod writable;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -35,6 +36,8 @@ pub use choices::{Choices, Healthcheck, Recoding};
 pub(crate) use conflicts::obstacles;
 pub use packages::{Package, Packages};
 pub use removed::Removed;
+pub(crate) use writable::{ANNOTATION, annotation};
+pub use writable::{Mount, Writable};
 
 use crate::finding::RuleId;
 use crate::inventory::EntryId;
@@ -63,6 +66,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// What could not be seen or proven.
     pub unseen: Vec<String>,
+    /// What has to be writable under a read-only root, in order.
+    pub writable: Vec<Writable>,
     /// What becomes of the packages that the image's databases name.
     pub packages: Packages,
     /// The merged view before.
@@ -135,6 +140,16 @@ pub enum Action {
     ClearCapability {
         /// A name of it.
         path: RootPath,
+    },
+    /// A name and all that lies beneath it change their owner, in every header that names their inodes;
+    /// links themselves, not what they lead to. Files that have a name elsewhere too, devices and
+    /// FIFOs keep theirs. The names of user and group go from these headers, for programs that go by
+    /// names; engines go by numbers.
+    SetOwner {
+        /// The name.
+        path: RootPath,
+        /// Owner and group.
+        owner: (u32, u32),
     },
     /// A hardlink becomes the regular file, since the name that carried the bytes goes.
     Carry {
@@ -345,6 +360,7 @@ impl Action {
             | Self::DropTable { path, .. }
             | Self::ClearMode { path, .. }
             | Self::ClearCapability { path }
+            | Self::SetOwner { path, .. }
             | Self::Carry { path, .. }
             | Self::Relink { path, .. }
             | Self::EditFile { path, .. }

@@ -62,24 +62,20 @@ impl<'a> Gather<'a> {
     }
 
     /// Where the container begins, what it writes to, and its user's home.
-    pub(super) fn places(mut self, look: &Look<'_>, user: &PlannedUser) -> Self {
+    pub(super) fn places(
+        mut self,
+        look: &Look<'_>,
+        user: &PlannedUser,
+        writable: &[RootPath],
+    ) -> Self {
+        writable.iter().for_each(|name| self.name(name));
         let accounts = Accounts::of(self.inventory);
         let account = user.id.and_then(|user| accounts.by_uid(user.uid));
-        let volumes = look.config.inner("Volumes").and_then(|volumes| volumes.as_object());
-        let places = volumes.into_iter().flatten().map(|(path, _)| path.as_str());
-        let places = places.chain([look.config.working_dir()]);
-        for place in places.chain(account.map(|account| account.home.as_str())) {
+        let home = account.map(|account| account.home.as_str());
+        for place in std::iter::once(look.config.working_dir()).chain(home) {
             let Some(path) = look.in_working_dir(place) else { continue };
             let resolution = self.inventory.resolve(&path);
             resolution.links.iter().chain(&resolution.found).for_each(|name| self.name(name));
-        }
-        self
-    }
-
-    /// Folders without what lies in them, such as those that something is mounted on.
-    pub(super) fn names(mut self, paths: impl IntoIterator<Item = RootPath>) -> Self {
-        for path in paths {
-            self.follow_link(&path);
         }
         self
     }

@@ -1,35 +1,53 @@
 //! Whether a user may reach, read, execute and enter what the start needs.
 
+use super::user::PlannedUser;
+use super::writable::{Writables, is_system};
 use super::{Conflict, Problem};
 use crate::inventory::{Inode, Inventory, Kind};
-use crate::needs::{Access, Closure, Hop, Look};
+use crate::needs::{Access, Closure, Edge, Hop, Look};
 use crate::path::RootPath;
 use crate::user::{Accounts, UserId};
 
 const READ: u16 = 0o4;
+const WRITE: u16 = 0o2;
 const EXECUTE: u16 = 0o1;
 
 /// What the user may not do although the start needs it.
-pub(super) fn denied(look: &Look<'_>, user: UserId, closure: &Closure) -> Vec<Conflict> {
+pub(super) fn denied(
+    look: &Look<'_>,
+    user: &PlannedUser,
+    id: UserId,
+    closure: &Closure,
+    writables: &Writables,
+) -> Vec<Conflict> {
     let inventory = look.inventory;
-    let check = Check { inventory, user, groups: Accounts::of(inventory).groups_of(user) };
+    let check = Check { inventory, user: User::new(inventory, id), writables };
     let mut conflicts = Vec::new();
     for start in &closure.starts {
         for edge in &start.edges {
             let need = &start.needs[edge.to];
-            if !need.certain || need.access == Access::Named {
-                continue;
-            }
-            let mut names = edge.links.iter().chain([&need.path]);
-            let problem = names
-                .find_map(|name| check.reach(name))
-                .or_else(|| check.access(&need.path, need.access));
             let chain = || start.chain_of(edge);
-            conflicts.extend(problem.map(|problem| conflict(edge.pointer, problem, chain())));
+            if user.is_another() && !need.certain && is_named_file(look, edge) {
+                let problem = check.way(edge, &need.path).or_else(|| check.open(&need.path));
+                conflicts.extend(problem.map(|problem| named(edge.pointer, problem, chain())));
+            }
+            if need.certain && need.access != Access::Named {
+                let problem =
+                    check.way(edge, &need.path).or_else(|| check.access(&need.path, need.access));
+                conflicts.extend(problem.map(|problem| conflict(edge.pointer, problem, chain())));
+            }
         }
     }
     conflicts.extend(check.working_dir(look));
     conflicts
+}
+
+/// Whether an edge leads from a path among the words of entrypoint and cmd to what it names.
+fn is_named_file(look: &Look<'_>, edge: &Edge) -> bool {
+    let Some(Hop::Word(word)) = edge.why.last() else { return false };
+    let is_start = matches!(edge.pointer, "/config/Entrypoint" | "/config/Cmd");
+    let words = || look.config.entrypoint().into_iter().chain(look.config.cmd());
+    is_start && word.contains('/') && words().any(|one| one == *word)
 }
 
 fn conflict(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflict {
@@ -37,13 +55,88 @@ fn conflict(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflic
     Conflict { pointer, problem, chain, unconverted: None, settle }
 }
 
-struct Check<'a> {
-    inventory: &'a Inventory,
-    user: UserId,
+/// A conflict about what the start only reads or enters: it can be given to the user.
+fn named(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflict {
+    let path = match &problem {
+        Problem::Denied { path, .. } if !is_system(path) => Some(path.clone()),
+        _ => None,
+    };
+    let mut conflict = conflict(pointer, problem, chain);
+    let give = path.map(|path| format!("--writable {path} (gives it to the user)"));
+    conflict.settle.splice(0..0, give);
+    conflict
+}
+
+/// Who asks, with all groups.
+pub(super) struct User {
+    id: UserId,
     groups: Vec<u32>,
 }
 
+impl User {
+    pub(super) fn new(inventory: &Inventory, id: UserId) -> Self {
+        Self { id, groups: Accounts::of(inventory).groups_of(id) }
+    }
+
+    /// Whether it may change a file, or make others in a directory. What belongs to it counts: the
+    /// mode is its own to change. Links and devices are nobody's to write.
+    pub(super) fn may_write(&self, inode: &Inode) -> bool {
+        let asked = match inode.kind {
+            Kind::Directory => WRITE | EXECUTE,
+            Kind::File => WRITE,
+            _ => return true,
+        };
+        inode.uid == self.id.uid
+            || self.granted(inode.mode, (inode.uid, inode.gid)) & asked == asked
+    }
+
+    /// Whether it may read a file, or pass through a directory, that has this owner.
+    pub(super) fn may_read(&self, inode: &Inode, owner: (u32, u32)) -> bool {
+        let asked = if inode.kind == Kind::Directory { EXECUTE } else { READ };
+        self.granted(inode.mode, owner) & asked != 0
+    }
+
+    /// The same user, in that group alone.
+    pub(super) fn as_member(&self, group: u32) -> Self {
+        Self { id: self.id, groups: vec![group] }
+    }
+
+    /// The bits that the kernel asks: the owner's for the owner, the group's for the group, and the
+    /// others' for the rest.
+    fn granted(&self, mode: u16, (uid, gid): (u32, u32)) -> u16 {
+        if uid == self.id.uid {
+            mode >> 6
+        } else if self.groups.contains(&gid) {
+            mode >> 3
+        } else {
+            mode
+        }
+    }
+}
+
+struct Check<'a> {
+    inventory: &'a Inventory,
+    user: User,
+    /// What will belong to the user.
+    writables: &'a Writables,
+}
+
 impl Check<'_> {
+    /// What keeps the user from what an edge leads to.
+    fn way(&self, edge: &Edge, file: &RootPath) -> Option<Problem> {
+        edge.links.iter().chain([file]).find_map(|name| self.reach(name))
+    }
+
+    /// What keeps the user from a directory, or from a file: one that it may execute is as good as one
+    /// that it may read.
+    fn open(&self, path: &RootPath) -> Option<Problem> {
+        let kind = self.inventory.lookup(path).map(|inode| &inode.kind);
+        if kind == Some(&Kind::Directory) {
+            return self.may(path, EXECUTE, "enter");
+        }
+        self.may(path, EXECUTE, "execute").and_then(|_| self.may(path, READ, "read"))
+    }
+
     /// What the user may not do with a file itself.
     fn access(&self, file: &RootPath, access: Access) -> Option<Problem> {
         let read = || self.may(file, READ, "read");
@@ -62,7 +155,7 @@ impl Check<'_> {
         let folder = look.in_working_dir(written)?;
         let found = self.inventory.resolve(&folder).found?;
         let problem = self.reach(&found).or_else(|| self.may(&found, EXECUTE, "enter"))?;
-        Some(conflict("/config/WorkingDir", problem, vec![Hop::Word(written.to_owned())]))
+        Some(named("/config/WorkingDir", problem, vec![Hop::Word(written.to_owned())]))
     }
 
     /// The first directory above a name that the user may not pass.
@@ -73,31 +166,20 @@ impl Check<'_> {
         above.iter().find_map(|directory| self.may(directory, EXECUTE, "pass through"))
     }
 
-    /// What is wrong when the user may not use a right on an inode; the kernel asks the owner's
-    /// bits for the owner, the group's for the group, and the others' for the rest.
+    /// What is wrong when the user may not use a right on an inode, as it will be owned.
     fn may(&self, path: &RootPath, right: u16, verb: &'static str) -> Option<Problem> {
         let inode = self.inventory.lookup(path)?;
-        let granted = match self.user.uid {
+        let owner = self.writables.owner_of(self.inventory, path);
+        let (mode, owner) = (inode.mode, owner.unwrap_or((inode.uid, inode.gid)));
+        let granted = match self.user.id.uid {
             // Root may all but execute a file that nobody may.
-            0 => inode.kind == Kind::Directory || right != EXECUTE || inode.mode & 0o111 != 0,
-            uid => granted(inode, uid, &self.groups) & right != 0,
+            0 => inode.kind == Kind::Directory || right != EXECUTE || mode & 0o111 != 0,
+            _ => self.user.granted(mode, owner) & right != 0,
         };
         if granted {
             return None;
         }
-        let (mode, owner) = (inode.mode, (inode.uid, inode.gid));
-        let user = self.user.to_string();
+        let user = self.user.id.to_string();
         Some(Problem::Denied { user, right: verb, path: path.clone(), mode, owner })
     }
-}
-
-fn granted(inode: &Inode, uid: u32, groups: &[u32]) -> u16 {
-    let shift = if inode.uid == uid {
-        6
-    } else if groups.contains(&inode.gid) {
-        3
-    } else {
-        0
-    };
-    inode.mode >> shift
 }

@@ -3,11 +3,19 @@
 use serde::Deserialize;
 
 use super::drops::Draft;
+use super::user::PlannedUser;
 use crate::image::{Family, Healthcheck, Manifest};
 use crate::needs::Look;
+use crate::path::lossy;
+use crate::user::UserId;
 
 /// Remarks on parts of the config that do not start the image everywhere.
-pub(super) fn remarks(manifest: &Manifest, draft: &Draft<'_>, look: &Look<'_>) -> Vec<String> {
+pub(super) fn remarks(
+    manifest: &Manifest,
+    draft: &Draft<'_>,
+    look: &Look<'_>,
+    user: &PlannedUser,
+) -> Vec<String> {
     let check = manifest.family() == Family::Oci && look.config.healthcheck() != Healthcheck::None;
     let check = check.then(|| {
         "the health check stays, but only Docker runs that of an image in OCI's format; Podman and \
@@ -19,8 +27,26 @@ pub(super) fn remarks(manifest: &Manifest, draft: &Draft<'_>, look: &Look<'_>) -
         "builds from this image run commands in a shell (OnBuild), which is no longer there"
             .to_owned()
     });
-    check.into_iter().chain(builds).collect()
+    let ports = user.id.filter(|user| user.uid != 0).and_then(|user| low_ports(look, user));
+    check.into_iter().chain(builds).chain(ports).collect()
 }
+
+/// Ports that only root may listen on in most places.
+fn low_ports(look: &Look<'_>, user: UserId) -> Option<String> {
+    let ports = look.config.low_ports();
+    let listed = ports.iter().take(MOST_PORTS).map(|port| lossy(port.as_bytes()));
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    (!ports.is_empty()).then(|| {
+        format!(
+            "it exposes {listed}: user {user} may listen below 1024 only where \
+             net.ipv4.ip_unprivileged_port_start of the container allows it; else the application \
+             has to listen elsewhere, which an app profile (--app) sees to"
+        )
+    })
+}
+
+/// The most ports that are listed.
+const MOST_PORTS: usize = 5;
 
 /// Whether a step for builds from the image is a `RUN` of the shell form.
 fn runs_in_shell(look: &Look<'_>) -> bool {

@@ -15,6 +15,11 @@ pub(super) struct PlannedUser {
 }
 
 impl PlannedUser {
+    /// Whether the container ran as somebody else before, not as the same user by name.
+    pub(super) fn is_another(&self) -> bool {
+        self.change.as_ref().is_some_and(|(_, rule)| *rule != id("named-user"))
+    }
+
     pub(super) fn step(&self, config: &RuntimeConfig) -> Option<Step> {
         let (to, rule) = self.change.as_ref()?;
         let action = Action::SetUser { from: config.user().to_owned(), to: to.to_string() };

@@ -14,6 +14,8 @@ pub(super) struct Fate<'a> {
     /// Mode bits to clear.
     pub(super) clear: u16,
     pub(super) clear_capability: bool,
+    /// Another owner and group.
+    pub(super) owner: Option<(u32, u32)>,
     /// A hardlink's new target.
     pub(super) target: Option<&'a RootPath>,
     /// The entry whose bytes it takes over.
@@ -31,6 +33,8 @@ pub(super) struct Fates<'a> {
     /// Layers that are compressed as they are.
     compressed: HashSet<usize>,
     pub(super) added: Vec<Added<'a>>,
+    /// Mode and owner of the directories among them.
+    directories: HashMap<&'a RootPath, (u16, (u32, u32))>,
 }
 
 /// A file or directory that comes.
@@ -88,6 +92,11 @@ impl<'a> Fates<'a> {
                     self.of_mut(id).clear_capability = true;
                 }
             }
+            Action::SetOwner { path, owner } => {
+                for id in inventory.headers_of_others(path, *owner) {
+                    self.of_mut(id).owner = Some(*owner);
+                }
+            }
             Action::Carry { entry, from, .. } => {
                 self.of_mut(*entry).carries = Some(*from);
                 self.wanted.insert(*from);
@@ -107,6 +116,7 @@ impl<'a> Fates<'a> {
             }
             Action::AddDirectory { path, mode, owner, layer } => {
                 let what = What::Directory { mode: *mode, owner: *owner };
+                self.directories.insert(path, (*mode, *owner));
                 self.added.push(Added { path, layer: *layer, what });
             }
             Action::SetUser { .. }
@@ -121,6 +131,22 @@ impl<'a> Fates<'a> {
 
     pub(super) fn of(&self, id: EntryId) -> Option<&Fate<'a>> {
         self.entries.get(&id)
+    }
+
+    /// Mode and owner that a name of the merged view, or one that comes, will have.
+    pub(super) fn attributes(
+        &self,
+        inventory: &Inventory,
+        path: &RootPath,
+    ) -> Option<(u16, (u32, u32))> {
+        let comes = self.directories.get(path).copied();
+        let there = || {
+            let inode = inventory.lookup(path)?;
+            let entry = inventory.names().get(path).and_then(|name| name.entry);
+            let owner = entry.and_then(|id| self.of(id)?.owner);
+            Some((inode.mode, owner.unwrap_or((inode.uid, inode.gid))))
+        };
+        comes.or_else(there)
     }
 
     /// Whether the layer has a hit.

@@ -1,5 +1,6 @@
 //! One layer: what is kept of it, and what changes.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use super::encode::{Blob, Encoded, Encoder, Way, encode};
@@ -113,11 +114,12 @@ impl Scene<'_> {
         let reading = &self.making.reading;
         let known = Known::nothing();
         let encoded = encode(number, way, self.blob()?, reading, known, |out| {
-            let mut written = Vec::new();
+            let mut written = HashSet::new();
             for added in on_top {
                 self.write_parents(added.path, &mut written, out).map_err(io_error(number))?;
-                self.write_added(added, out).map_err(io_error(number))?;
-                written.push(added.path.clone());
+                if written.insert(added.path.clone()) {
+                    self.write_added(added, out).map_err(io_error(number))?;
+                }
             }
             out.write_all(&END).map_err(io_error(number))
         })?;
@@ -147,12 +149,12 @@ impl Scene<'_> {
         Ok(NewLayer::Written { blob, encoding, indexed: Box::new(indexed) })
     }
 
-    /// The directories above a new file, as the image has them: a layer that left them out would
+    /// The directories above a new file, as the image will have them: a layer that left them out would
     /// give them default modes where engines keep each layer in a folder of its own.
     fn write_parents(
         &self,
         path: &RootPath,
-        written: &mut Vec<RootPath>,
+        written: &mut HashSet<RootPath>,
         out: &mut Encoder<'_>,
     ) -> io::Result<()> {
         let mut parents: Vec<RootPath> = std::iter::successors(path.parent(), RootPath::parent)
@@ -160,13 +162,17 @@ impl Scene<'_> {
             .collect();
         parents.reverse();
         for parent in parents {
-            if let Some(inode) = self.subject.inventory.lookup(&parent) {
-                let what = What::Directory { mode: inode.mode, owner: (inode.uid, inode.gid) };
+            if let Some((mode, owner)) = self.attributes(&parent) {
+                let what = What::Directory { mode, owner };
                 self.write_added(&Added { path: &parent, layer: None, what }, out)?;
-                written.push(parent);
+                written.insert(parent);
             }
         }
         Ok(())
+    }
+
+    fn attributes(&self, path: &RootPath) -> Option<(u16, (u32, u32))> {
+        self.fates.attributes(self.subject.inventory, path)
     }
 
     fn write_added(&self, added: &Added<'_>, out: &mut Encoder<'_>) -> io::Result<()> {
@@ -175,9 +181,7 @@ impl Scene<'_> {
                 out.write_all(&Head::new(added.path, true, mode, owner, self.date.epoch).to_bytes())
             }
             What::File(content) => {
-                let inode = self.subject.inventory.lookup(added.path);
-                let (mode, owner) =
-                    inode.map_or((0o644, (0, 0)), |old| (old.mode, (old.uid, old.gid)));
+                let (mode, owner) = self.attributes(added.path).unwrap_or((0o644, (0, 0)));
                 let mut head = Head::new(added.path, false, mode, owner, self.date.epoch);
                 head.set_size(content.len() as u64);
                 out.write_all(&head.to_bytes())?;
@@ -320,6 +324,9 @@ fn edit(head: &mut Head, fate: &Fate<'_>) {
     }
     if fate.clear_capability {
         head.clear_capability();
+    }
+    if let Some(owner) = fate.owner {
+        head.set_owner(owner);
     }
     if let Some(target) = fate.target {
         head.set_link(target);

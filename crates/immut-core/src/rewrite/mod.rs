@@ -19,11 +19,11 @@ use fates::Fates;
 use serde_json::Value;
 
 use crate::archive;
-use crate::image::{Descriptor, Manifest, RawManifest, RuntimeConfig};
+use crate::image::{Descriptor, Family, Manifest, RawManifest, RuntimeConfig};
 use crate::inventory::{self, Fresh, Indexed, Reading, Subject};
 use crate::name::Digest;
 use crate::parallel::in_parallel;
-use crate::plan::{Plan, Recoding, SettledPlan};
+use crate::plan::{self, Plan, Recoding, SettledPlan};
 use crate::progress::Part;
 pub use crate::progress::{Encoding, Method};
 use crate::store::{self, Early, Layout};
@@ -194,7 +194,12 @@ pub(crate) fn rewrite(
     let edited = config::edit(subject.config, plan, &kept, &outcomes, &date);
     let bytes = edited.to_bytes();
     let config_blob = stage.add(&subject.manifest.config().media_type, &bytes)?;
-    let raw = manifest(subject.manifest, &config_blob, &kept, &outcomes, making.source_name);
+    let mut json = manifest(subject.manifest, &config_blob, &kept, &outcomes);
+    if subject.manifest.family() == Family::Oci {
+        annotate(&mut json, subject.manifest, plan, making.source_name);
+    }
+    let media_type = subject.manifest.raw().media_type.clone();
+    let raw = RawManifest { media_type, bytes: json.to_string().into_bytes() };
     let manifest = Manifest::parse(raw)?;
     let fresh = new.into_iter().chain(top).map(NewLayer::fresh).collect();
     Ok((Rewritten { manifest, config: edited, layers: outcomes }, fresh))
@@ -213,8 +218,7 @@ fn manifest(
     config: &Descriptor,
     layers: &[Named],
     outcomes: &[LayerOutcome],
-    source_name: Option<&str>,
-) -> RawManifest {
+) -> Value {
     let mut json = old.json().clone();
     json["config"] = serde_json::json!(config);
     let old_lines = json["layers"].as_array().cloned().unwrap_or_default();
@@ -234,19 +238,23 @@ fn manifest(
     if let Some(annotations) = json.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.shift_remove(SOCI_INDEX);
     }
-    if old.family() == crate::image::Family::Oci {
-        if !json["annotations"].is_object() {
-            json["annotations"] = serde_json::json!({});
-        }
-        json["annotations"][BASE_DIGEST] = old.digest().to_string().into();
-        // A name that was there belongs to another digest.
-        match (source_name, json["annotations"].as_object_mut()) {
-            (Some(name), _) => json["annotations"][BASE_NAME] = name.into(),
-            (None, Some(annotations)) => {
-                annotations.shift_remove(BASE_NAME);
-            }
-            (None, None) => {}
-        }
+    json
+}
+
+/// Says where the image comes from, and what of it has to be writable.
+fn annotate(json: &mut Value, old: &Manifest, plan: &Plan, source_name: Option<&str>) {
+    if !json["annotations"].is_object() {
+        json["annotations"] = serde_json::json!({});
     }
-    RawManifest { media_type: old.raw().media_type.clone(), bytes: json.to_string().into_bytes() }
+    let base = Some(old.digest().to_string());
+    // A name that was there belongs to another digest.
+    let name = source_name.map(str::to_owned);
+    let writable = plan::annotation(&plan.writable);
+    let Some(annotations) = json["annotations"].as_object_mut() else { return };
+    for (key, value) in [(BASE_DIGEST, base), (BASE_NAME, name), (plan::ANNOTATION, writable)] {
+        match value {
+            Some(value) => annotations.insert(key.to_owned(), value.into()),
+            None => annotations.shift_remove(key),
+        };
+    }
 }

@@ -68,6 +68,8 @@ pub enum Matcher {
     NamedUser,
     /// A numeric user that `/etc/passwd` does not know.
     UnknownUser,
+    /// A config that exposes ports below 1024 to a user that is not root.
+    LowPort,
     /// Files of packages, or with names and in places, that only serve people. They are found while
     /// planning, where the profile asks for it: what of them the start needs is no finding.
     Surplus,

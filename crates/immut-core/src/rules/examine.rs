@@ -3,6 +3,7 @@
 use super::{Catalog, Matcher, Rule, files, subject_of};
 use crate::finding::{Evidence, Finding, Subject as FindingSubject};
 use crate::inventory::{EntryId, Inventory, Kind, Subject};
+use crate::path::lossy;
 use crate::user;
 
 /// All findings of a catalog, in a stable order: by rule, then by subject.
@@ -20,6 +21,7 @@ fn of_rule(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec<Finding
         Matcher::Setgid => set_bits(rule, subject.inventory, 0o2000),
         Matcher::FileCapability => capabilities(rule, subject.inventory),
         Matcher::RootUser | Matcher::NamedUser | Matcher::UnknownUser => user(rule, subject),
+        Matcher::LowPort => low_ports(rule, subject),
         Matcher::Surplus | Matcher::Consequence => Vec::new(),
     }
 }
@@ -76,4 +78,17 @@ fn user(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
     let shown =
         if written.is_empty() { "empty, which is root".to_owned() } else { format!("{written:?}") };
     vec![finding(rule, FindingSubject::Config("/config/User"), Evidence::Config(shown))]
+}
+
+fn low_ports(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
+    let root =
+        user::Accounts::of(subject.inventory).kind(subject.config.user()) == user::Kind::Root;
+    let ports = subject.config.low_ports();
+    if root || ports.is_empty() {
+        return Vec::new();
+    }
+    let evidence = ports.into_iter().map(|port| Evidence::Config(lossy(port.as_bytes())));
+    let (severity, remedy) = (rule.severity, rule.remedy);
+    let subject = FindingSubject::Config("/config/ExposedPorts");
+    vec![Finding { rule: rule.id.clone(), severity, subject, evidence: evidence.collect(), remedy }]
 }

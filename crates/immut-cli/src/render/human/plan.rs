@@ -74,6 +74,9 @@ fn verb(action: &Action) -> (&'static str, String) {
         }
         Action::ClearMode { path, bits } => ("clear mode", format!("{path} ({bits:04o})")),
         Action::ClearCapability { path } => ("clear capability", path.to_string()),
+        Action::SetOwner { path, owner: (uid, gid) } => {
+            ("give away", format!("{path} with all beneath it (to {uid}:{gid})"))
+        }
         Action::Carry { path, .. } => ("make a file of the hardlink", path.to_string()),
         Action::Relink { path, target, .. } => ("relink", format!("{path} to {target}")),
         Action::DropEmptied { layer } => ("leave out layer", (layer + 1).to_string()),
@@ -131,6 +134,12 @@ pub(super) fn remarks(text: &mut String, plan: &Plan) {
     }
     if plan.kept.len() > MOST {
         writeln!(text, "  {YELLOW}kept{YELLOW:#}    and {} more", plan.kept.len() - MOST).ok();
+    }
+    for one in plan.writable.iter().take(MOST) {
+        writeln!(text, "  {DIM}writable{DIM:#} {} ({})", one.path, one.kind.as_str()).ok();
+    }
+    if plan.writable.len() > MOST {
+        writeln!(text, "  {DIM}writable{DIM:#} and {} more", plan.writable.len() - MOST).ok();
     }
     if !plan.orphaned.is_empty() {
         let count = plan.orphaned.len();
