@@ -6,7 +6,7 @@ use immut_testkit::recipe::{LayerRecipe, Recipe};
 use serde_json::json;
 
 use super::{applied, config_of, program, refusal, scripted, with};
-use crate::common::{Scene, profile};
+use crate::common::{Scene, profile, rules_of};
 
 const MAIN: &str =
     "user www-data;\nerror_log /var/log/nginx/error.log;\nhttp {\n  include sites-enabled/*;\n}\n";
@@ -175,4 +175,53 @@ fn an_edit_that_never_ends_is_refused() {
         "{:?}",
         plan.notes
     );
+}
+
+/// A text of another user's, as Debian's redis has it, and the folders of its profile.
+fn redis() -> Recipe {
+    Recipe::new()
+        .layer(|l| {
+            program(l, "/usr/bin/redis-server").file("/etc/passwd", 0o644, "root:x:0:0::/:/\n")
+        })
+        .layer(|l| {
+            l.dir("/etc/redis", 0o2770)
+                .owned(100, 101)
+                .file("/etc/redis/redis.conf", 0o640, "daemonize yes\n")
+                .owned(100, 101)
+                .dir("/var/lib/redis", 0o750)
+                .owned(100, 101)
+                .file("/var/lib/redis/dump.rdb", 0o660, "REDIS")
+                .owned(100, 101)
+        })
+        .cmd(&["redis-server", "/etc/redis/redis.conf"])
+}
+
+#[test]
+fn what_it_reads_is_its_groups_and_what_it_writes_its_own() {
+    for name in ["baseline", "distroless", "minimal"] {
+        let mut options = profile(name);
+        options.choices.app = with("redis").choices.app;
+        let done = Scene::of(&redis()).harden(&options);
+        assert!(!done.again(&options).is_changed(), "{name}");
+        let view = done.view();
+        let owner = |path: &str| view[path].owner;
+        assert_eq!(owner("etc/redis/redis.conf"), (100, 65532), "{name}");
+        assert_eq!(owner("etc/redis"), (100, 65532), "{name}");
+        assert_eq!(owner("var/lib/redis/dump.rdb"), (65532, 65532), "{name}");
+        let writable = &done.hardened.platforms[0].plan.writable;
+        let paths: Vec<String> = writable.iter().map(|one| one.path.to_string()).collect();
+        assert_eq!(paths, ["/var/lib/redis"], "{name}");
+    }
+    // Who may read it already gets nothing.
+    let plan = Scene::of(&redis().user("100:101")).plan(&with("redis")).plan;
+    assert!(!rules_of(&plan).contains("app-profile"), "{:?}", plan.steps);
+}
+
+#[test]
+fn folders_that_have_to_be_there_are_made() {
+    let recipe = scripted("/usr/local/sbin/haproxy", &["haproxy", "-f", "/h.cfg"]);
+    let done = Scene::of(&recipe).harden(&with("haproxy"));
+    let seen = &done.view()["run/haproxy"];
+    assert_eq!((seen.mode, seen.owner), (0o755, (65532, 65532)));
+    assert!(!done.again(&with("haproxy")).is_changed());
 }
