@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Key(Key),
     /// List the rules, or explain one
     Rules(Rules),
+    /// List the app profiles, or explain one
+    Apps(Apps),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -113,6 +115,10 @@ pub(crate) struct Choices {
     /// A built-in profile, or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = Profile::DEFAULT)]
     pub(crate) profile: String,
+    /// An app profile: how a known application starts without a shell, what it writes and where it
+    /// listens without root; auto is the one that recognises the image
+    #[arg(long, value_name = "NAME|auto|FILE.toml")]
+    pub(crate) app: Option<String>,
     /// How the application starts, as a JSON list; cmd stays
     #[arg(long, value_name = "JSON", value_parser = words)]
     pub(crate) entrypoint: Option<Words>,
@@ -361,6 +367,12 @@ pub(crate) enum KeyCommand {
 pub(crate) struct Rules {
     /// A rule's id
     pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Apps {
+    /// A profile's name, or a TOML file
+    pub(crate) name: Option<String>,
 }
 
 /// A command line as JSON.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::finding::RuleId;
 use crate::name::Digest;
 use crate::path::RootPath;
-use crate::plan::{Action, Because, Package, Packages, Totals, Writable};
+use crate::plan::{Action, Applied, Because, Package, Packages, Totals, Writable};
 
 /// The version of the receipt's form.
 pub const VERSION: u32 = 1;
@@ -60,6 +60,9 @@ pub struct PlatformReceipt {
     pub written: Vec<Written>,
     /// Changes of the config.
     pub config: Vec<ConfigChange>,
+    /// What the app profile did, if one was applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<Applied>,
     /// What has to be writable under a read-only root.
     pub writable: Vec<WritablePath>,
     /// What a rule found and the caller keeps.
@@ -264,6 +267,7 @@ pub(crate) fn config_change(action: &Action, rules: &Because) -> Option<ConfigCh
         Action::SetVariable { name, value } => ("/config/Env", format!("{name}={value}").into()),
         Action::SetWorkingDir { to } => ("/config/WorkingDir", to.clone().into()),
         Action::SetHealthcheck { to } => ("/config/Healthcheck", to.clone().unwrap_or_default()),
+        Action::MovePort { to, .. } => ("/config/ExposedPorts", format!("{to}").into()),
         _ => return None,
     };
     Some(ConfigChange { pointer, to, rules: rules.clone() })

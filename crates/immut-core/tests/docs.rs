@@ -1,11 +1,12 @@
-//! Pages that would go stale. `docs/rules.md` is generated from the catalog, and written when
-//! `IMMUT_UPDATE_DOCS` is set; `docs/registries.md` names tests, which have to exist.
+//! Pages that would go stale. `docs/rules.md` and `docs/apps.md` are generated from the catalog, and
+//! written when `IMMUT_UPDATE_DOCS` is set; `docs/registries.md` names tests, which have to exist.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use immut_core::apps::{App, Kind, Start};
 use immut_core::rules::{Catalog, Matcher, Rule};
 use immut_testkit::pages;
 
@@ -59,8 +60,159 @@ fn section(page: &mut String, rule: &Rule) {
     }
 }
 
-fn code(items: &[String]) -> String {
+fn code<T: Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_page_of_app_profiles_is_what_the_catalog_says() {
+    pages::check("docs/apps.md", &apps(), "-p immut-core --test docs");
+}
+
+const ABOUT_APPS: &str = r#"# App profiles
+
+How applications that immut knows are started without their entrypoint script, and what they write, read and
+listen on for a user that is not root. This page is generated from `crates/immut-core/catalog/apps`; `immut apps
+NAME` prints the same.
+
+A profile is applied only by `--app NAME`, `--app auto` (the one that recognises the image) or `--app FILE.toml`,
+with `plan`, `explain` and `harden`: a port that moves or a file that gets another owner can break somebody's
+service. A refusal names the profile that would settle it. What was done, and why, is in the plan and the receipt.
+
+- **The start.** Where the image starts by a script, its entrypoint becomes the profile's; the words that the
+  image gave to the script are given to the application, and the profile's own only where there are none. An image
+  that starts the application itself stays as it is, and so do programs in front that only run it (`tini`).
+  `--entrypoint`, `--cmd` and `--healthcheck` win.
+- **The health check** becomes the profile's only where the image has one that loses its shell.
+- **Configuration** is edited where a search finds something; links are followed inside the image, and each text is
+  edited once. What is larger than 1 MiB, no text, or has several names is left alone, and the plan says so.
+- **Ports** move in the image's list too, if an edit moved them.
+
+"#;
+
+const OWN_APPS: &str = r#"
+## A profile of your own
+
+A file with the same fields is taken by `--app FILE.toml`, and shown by `immut apps FILE.toml`; an error names its
+line. It has a `name`, a `title`, how it is recognised, and at least one `[[start]]`; everything else may be left out.
+Paths are globs, in which `*` stays within a component. The first start of which all `when` paths are there is
+taken, and `{0}` in it is the path that the first of them matched. A search is a regular expression without
+look-around over the whole text, `^` and `$` are the ends of a line; what it puts in must not be found by it again,
+since hardening twice has to be hardening once.
+
+```toml
+name = "mine"
+title = "My own server"
+needs = ["/srv/templates/**"]               # what stays in every profile
+readable = ["/etc/mine/*.conf"]             # what its user has to be able to read
+notes = ["the script waited for the database: have the platform restart it"]
+
+[recognise]
+programs = ["/usr/{bin,local/bin}/mine"]    # one has to be there
+entrypoints = ["/docker-entrypoint.sh"]     # scripts that start it
+words = ["mine"]                            # first words that mean it
+
+[[start]]
+when = ["/usr/{bin,local/bin}/mine", "/etc/mine/mine.conf"]
+entrypoint = ["{0}", "--foreground"]
+cmd = ["--config", "{1}"]                   # where the image says no words of its own
+healthcheck = ["{0}", "--ping"]
+
+[[writable]]
+path = "/var/lib/mine"
+kind = "volume"                             # or "tmpfs"
+create = true                               # made where it is missing
+
+[[ports]]
+from = 80
+to = 8080
+
+[[edits]]
+file = "/etc/mine/*.conf"
+find = '^port = 80$'
+replace = "port = 8080"
+port = 80                                   # the port that this moves
+why = "a user other than root may not listen below 1024"
+
+[env]
+MINE_HOME = "/var/lib/mine"                 # unless the image sets it
+```
+"#;
+
+#[test]
+fn the_example_of_a_profile_is_one() {
+    let example = OWN_APPS.split("```").nth(1).and_then(|text| text.strip_prefix("toml\n"));
+    let app: App = example.expect("an example").parse().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((app.edits.len(), app.writable.len(), app.env.len()), (1, 1, 1));
+}
+
+fn apps() -> String {
+    let mut page = String::from(ABOUT_APPS);
+    page += "| profile | application | started by | ports | writes to |\n|---|---|---|---|---|\n";
+    for app in App::builtin() {
+        let ports: Vec<String> =
+            app.ports.iter().map(|port| format!("{} → {}", port.from, port.to)).collect();
+        let folders: Vec<String> =
+            app.writable.iter().map(|one| format!("`{}`", one.path)).collect();
+        let words: Vec<&String> =
+            app.recognise.words.iter().chain(&app.recognise.launchers).collect();
+        let name = format!("[`{0}`](#{0})", app.name);
+        let (ports, folders) = (ports.join(", "), folders.join(" "));
+        writeln!(page, "| {name} | {} | {} | {ports} | {folders} |", app.title, code(&words))
+            .expect("memory");
+    }
+    page += OWN_APPS;
+    for app in App::builtin() {
+        app_section(&mut page, app);
+    }
+    page
+}
+
+fn app_section(page: &mut String, app: &App) {
+    let recognise = &app.recognise;
+    write!(page, "\n## {}\n\n{}: {}", app.name, app.title, code(&recognise.programs))
+        .expect("memory");
+    if !recognise.without.is_empty() {
+        write!(page, " without {}", code(&recognise.without)).expect("memory");
+    }
+    let starts: Vec<&String> =
+        recognise.entrypoints.iter().chain(&recognise.words).chain(&recognise.launchers).collect();
+    writeln!(page, ", started by {}.\n", code(&starts)).expect("memory");
+    for start in &app.start {
+        writeln!(page, "- start: {}", start_line(start)).expect("memory");
+    }
+    for one in &app.writable {
+        let kind = if one.kind == Kind::Tmpfs { "tmpfs" } else { "volume" };
+        let made = if one.create { ", made where it is missing" } else { "" };
+        writeln!(page, "- writes to `{}` ({kind}{made})", one.path).expect("memory");
+    }
+    for edit in &app.edits {
+        writeln!(page, "- edits `{}`: {}", edit.file, edit.why).expect("memory");
+    }
+    for (what, globs) in [("lets its user read", &app.readable), ("needs", &app.needs)] {
+        if !globs.is_empty() {
+            writeln!(page, "- {what} {}", code(globs)).expect("memory");
+        }
+    }
+    for (name, value) in &app.env {
+        writeln!(page, "- sets `{name}={value}`, unless it is set").expect("memory");
+    }
+    for note in &app.notes {
+        writeln!(page, "- {note}").expect("memory");
+    }
+}
+
+fn start_line(start: &Start) -> String {
+    let words = |words: &[String]| serde_json::to_string(words).expect("JSON");
+    let mut parts = vec![if start.entrypoint.is_empty() {
+        "as the image does".to_owned()
+    } else {
+        format!("entrypoint `{}`", words(&start.entrypoint))
+    }];
+    let more = [("cmd", &start.cmd), ("health check", &start.healthcheck)];
+    let more = more.iter().filter(|(_, of)| !of.is_empty());
+    parts.extend(more.map(|(what, of)| format!("{what} `{}`", words(of))));
+    format!("{}; with {}", parts.join(", "), code(&start.when))
 }
 
 #[test]

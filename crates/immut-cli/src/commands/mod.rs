@@ -1,5 +1,6 @@
 //! The subcommands: options from arguments, call the core, render.
 
+mod apps;
 mod audit;
 mod check;
 mod copy;
@@ -11,6 +12,9 @@ mod rules;
 mod sign;
 mod verify;
 
+use std::sync::Arc;
+
+use immut_core::apps::Choice;
 use immut_core::inventory::Limits;
 use immut_core::plan::Choices;
 use immut_core::rules::Profile;
@@ -36,6 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<Code, Failure> {
         Command::Verify(command) => verify::run(command, global),
         Command::Key(command) => key::run(command),
         Command::Rules(command) => rules::run(command),
+        Command::Apps(command) => apps::run(command),
     }
 }
 
@@ -66,6 +71,7 @@ fn jobs(global: &Global) -> usize {
 fn choices(args: &args::Choices) -> Result<Choices, Failure> {
     Ok(Choices {
         profile: profile(&args.profile, &args.keep)?,
+        app: args.app.as_deref().map(app).transpose()?,
         entrypoint: args.entrypoint.as_ref().map(|words| words.0.clone()),
         cmd: args.cmd.as_ref().map(|words| words.0.clone()),
         healthcheck: args.healthcheck.clone(),
@@ -97,6 +103,14 @@ fn profile_file(name: &str) -> Result<Profile, Failure> {
         ))
     })?;
     text.parse().map_err(|error| Failure::Usage(format!("profile {name}: {error}")))
+}
+
+/// What `--app` means.
+fn app(name: &str) -> Result<Choice, Failure> {
+    if name == "auto" {
+        return Ok(Choice::Auto);
+    }
+    apps::profile(name).map(|app| Choice::This(Arc::new(app)))
 }
 
 fn source_date_epoch() -> Result<Option<u64>, Failure> {

@@ -35,6 +35,7 @@ pub(crate) fn plans(image: &PinnedRef, planning: &Planning) -> String {
             "packages": PackageLists::from(&one.plan.packages),
             "steps": one.plan.steps.iter().map(step).collect::<Vec<_>>(),
             "conflicts": one.plan.conflicts.iter().map(conflict).collect::<Vec<_>>(),
+            "app": one.plan.app,
             "writable": one.plan.writable.iter().map(WritablePath::from).collect::<Vec<_>>(),
             "kept": one.plan.kept.iter().map(kept).collect::<Vec<_>>(),
             "orphaned": one.plan.orphaned,
@@ -201,6 +202,7 @@ fn action(action: &Action) -> Value {
         }
         Action::SetWorkingDir { to } => json!({ "action": "set-working-dir", "to": to }),
         Action::SetHealthcheck { to } => json!({ "action": "set-healthcheck", "to": to }),
+        Action::MovePort { from, to } => json!({ "action": "move-port", "from": from, "to": to }),
         _ => json!({ "action": "other" }),
     }
 }

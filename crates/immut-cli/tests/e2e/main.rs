@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod app_profiles;
 mod archives;
 mod copy;
 mod fixtures;

@@ -45,6 +45,7 @@ fn platform(outcome: &Outcome) -> PlatformReceipt {
         changed: steps().filter_map(|step| changed(&step.action, &step.because)).collect(),
         written: steps().filter_map(|step| written(&step.action, &step.because)).collect(),
         config: steps().filter_map(|step| config_change(&step.action, &step.because)).collect(),
+        app: plan.app.clone(),
         writable: plan.writable.iter().map(Into::into).collect(),
         kept: kept.map(|one| KeptFile { path: one.path.clone(), rule: one.rule.clone() }).collect(),
         orphaned: plan.orphaned.clone(),

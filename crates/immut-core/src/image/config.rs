@@ -136,6 +136,24 @@ impl RuntimeConfig {
         self.json["created"].as_str()
     }
 
+    /// Whether it says that the image listens on a port, of whatever protocol.
+    pub fn exposes(&self, port: u16) -> bool {
+        let ports = self.inner("ExposedPorts").and_then(Value::as_object);
+        ports.is_some_and(|ports| ports.keys().any(|text| split_port(text).0 == port.to_string()))
+    }
+
+    /// Says that what listened on one port listens on another, in the same place of the list.
+    pub fn move_port(&mut self, from: u16, to: u16) {
+        let Some(ports) = self.inner("ExposedPorts").and_then(Value::as_object).cloned() else {
+            return;
+        };
+        let moved = |(text, value): (String, Value)| match split_port(&text) {
+            (port, protocol) if port == from.to_string() => (format!("{to}{protocol}"), value),
+            _ => (text, value),
+        };
+        self.set("ExposedPorts", ports.into_iter().map(moved).collect());
+    }
+
     /// A field of the inner `config` object.
     pub fn inner(&self, field: &str) -> Option<&Value> {
         self.json["config"].get(field)
@@ -212,6 +230,11 @@ impl RuntimeConfig {
         }
         Ok(())
     }
+}
+
+/// A port of `ExposedPorts`, and `/` with its protocol if that is said.
+fn split_port(text: &str) -> (&str, &str) {
+    text.split_at(text.find('/').unwrap_or(text.len()))
 }
 
 fn strings(list: &Value) -> Vec<String> {

@@ -37,6 +37,8 @@ pub enum Hop {
     Loaded(String),
     /// A folder that may be read as a whole, and what it is, such as `the working directory`.
     Folder(String),
+    /// Something that an application needs by its profile, which has this name.
+    Profile(String),
     /// A setting of the environment, such as `LD_PRELOAD`.
     Variable(String),
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Hop {
             Self::Library { name, by } => write!(f, "library {name} ({by})"),
             Self::Loaded(rule) => write!(f, "loaded by name ({rule})"),
             Self::Folder(what) => f.write_str(what),
+            Self::Profile(name) => write!(f, "app profile {name}"),
             Self::Variable(name) => write!(f, "{name} in the environment"),
         }
     }

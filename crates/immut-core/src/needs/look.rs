@@ -166,9 +166,22 @@ impl<'a> Look<'a> {
         Some((path, loader::trimmed_cache(&content, goes)?))
     }
 
+    /// The same by the names that match, whatever link they are, as far as they lead to something.
+    pub(crate) fn names_matching(&self, glob: &str) -> Vec<String> {
+        let leads = |path: &RootPath| self.inventory.resolve(path).found.is_some();
+        if !glob.contains(['*', '?', '[', '{']) {
+            let there = glob.parse().is_ok_and(|path| leads(&path));
+            return there.then(|| glob.to_owned()).into_iter().collect();
+        }
+        let names = self.matching(glob).into_iter().filter(leads);
+        names
+            .filter_map(|path| Some(format!("/{}", str::from_utf8(path.as_bytes()).ok()?)))
+            .collect()
+    }
+
     /// Names of the merged view that a glob over paths matches: `*` stays within a component. Of a
     /// directory with all that lies in it (`/**` at the end) the directory alone.
-    pub(super) fn matching(&self, glob: &str) -> Vec<RootPath> {
+    pub(crate) fn matching(&self, glob: &str) -> Vec<RootPath> {
         let (glob, tree) = match glob.strip_suffix("/**") {
             Some(directory) => (directory, true),
             None => (glob, false),

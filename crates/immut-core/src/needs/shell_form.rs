@@ -31,9 +31,24 @@ impl Look<'_> {
             if let Some(command) = command {
                 return Some(ShellForm { at, shell: words.get(at)?.clone(), command });
             }
-            at += unwrap_in_place(&words[at..], &self.variables())?;
+            at += unwrap_in_place(&words[at..], &self.variables())?.0;
         }
         None
+    }
+
+    /// Where a command line begins behind programs that only run it, and their words as far as they do
+    /// not make it another user's.
+    pub(crate) fn unwrapped(&self, words: &[String]) -> (usize, Vec<String>) {
+        let (mut at, mut wrappers) = (0, Vec::new());
+        for _ in 0..MOST_WRAPPERS {
+            let unwrapped = unwrap_in_place(&words[at..], &self.variables());
+            let Some((by, changes_user)) = unwrapped else { break };
+            if !changes_user {
+                wrappers.extend_from_slice(&words[at..at + by]);
+            }
+            at += by;
+        }
+        (at, wrappers)
     }
 
     /// Whether the kernel starts a file by itself.

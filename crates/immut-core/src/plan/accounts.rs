@@ -40,8 +40,9 @@ impl Edit<'_> {
     pub(super) fn replacing(
         &self,
         contents: Vec<(RootPath, Vec<u8>)>,
+        rule: &str,
     ) -> impl Iterator<Item = Step> {
-        let because = super::because(id("package-database"));
+        let because = super::because(id(rule));
         contents.into_iter().map(move |(path, content)| {
             let entry = self.in_place(&path);
             Step { action: Action::EditFile { path, entry, content }, because: because.clone() }

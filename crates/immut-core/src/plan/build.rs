@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
-use super::convert::convert;
+use super::app::{self, Fitted, Fitting};
+use super::convert::{Converted, convert};
 use super::drops::Draft;
 use super::id;
 use super::keeping::Keeping;
-use super::needed::Gather;
+use super::needed::{Gather, Needed};
 use super::remarks::remarks;
-use super::user::planned_user;
+use super::user::{PlannedUser, planned_user};
 use super::writable::Writables;
 use super::{
-    Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, packages, places, surplus,
+    Action, Choices, Conflict, Healthcheck, Kept, Plan, Step, Totals, accounts, choices,
+    command_line, conflicts, packages, places, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -38,6 +39,58 @@ pub enum Error {
         argv: String,
         /// The entrypoint, as JSON.
         entrypoint: String,
+    },
+    /// `--cmd` names the application, and so does its profile's entrypoint.
+    #[error(
+        "--app {name} starts {entrypoint} with the words of --cmd: leave the application's name out of them"
+    )]
+    CmdIsApp {
+        /// The profile.
+        name: String,
+        /// Its entrypoint, as JSON.
+        entrypoint: String,
+    },
+    /// `--app auto`, and no profile fits.
+    #[error(
+        "no app profile recognises an image that starts {start}; `immut apps` lists them, and --app FILE.toml takes one of your own"
+    )]
+    NoApp {
+        /// The image's command line, as JSON.
+        start: String,
+    },
+    /// `--app auto`, and more than one profile fits.
+    #[error("several app profiles recognise this image ({names}); say which one with --app NAME")]
+    SeveralApps {
+        /// Their names.
+        names: String,
+    },
+    /// `--app NAME`, and it does not recognise the image.
+    #[error(
+        "app profile {sought} does not recognise an image that starts {start}; with --entrypoint its program is enough"
+    )]
+    OtherApp {
+        /// The profile, and what it looks for.
+        sought: String,
+        /// The image's command line, as JSON.
+        start: String,
+    },
+    /// The profile has no start that fits.
+    #[error(
+        "app profile {name} knows no start for what is in this image; `immut apps {name}` lists them"
+    )]
+    NoAppStart {
+        /// The profile.
+        name: String,
+    },
+    /// Edits of a profile that find more in what they made.
+    #[error(
+        "app profile {name}: its edits of {path}, made once more, change what they made; each search must not find its own replacement"
+    )]
+    AppEdit {
+        /// The profile.
+        name: String,
+        /// The file.
+        path: RootPath,
     },
     /// `--user` names root.
     #[error(
@@ -85,25 +138,15 @@ impl Plan {
         for finding in findings {
             draft_finding(&mut draft, &mut keeping, finding);
         }
-        let chosen = choices.applied_to(subject.config);
-        let converted = convert(&draft, chosen, files, choices);
         let user = planned_user(subject, choices);
+        let Outlook { converted, app, closure, writables, unseen_places, mut conflicts } =
+            Outlook::of(&draft, subject, &user, choices, files)?;
         let look = Look::new(inventory, &converted.config, files);
-        let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
-        let (asked, unseen_places) = places::of(subject.manifest, &look, choices);
-        let writables = Writables::of(asked, &draft, &user, choices);
-        let refusals = &converted.refusals;
-        let conflicts =
-            conflicts::find(&draft, &look, &closure, &user, choices, refusals, &writables);
+        app::suggest(&mut conflicts, &look, choices, |choices| {
+            Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.conflicts)
+        });
         if choices.profile.removes > Removes::Findings {
-            let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
-            let needed = Gather::new(inventory)
-                .closure(&closure)
-                .closure(&Closure::of_kept(&look, &kept))
-                .paths(kept)
-                .places(&look, &user, &writables.grounds)
-                .base(&Base::builtin())
-                .finish();
+            let needed = needed(&keeping, &look, &user, &closure, &writables);
             surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);
         }
         writables.draft(&mut draft);
@@ -114,21 +157,24 @@ impl Plan {
         notes.extend(writables.notes.iter().cloned());
         let orphaned = conflicts::orphaned(&draft);
         let finished = draft.finish();
+        let profiled = app.map(|app| app.files(&finished.dropped, &look, files)).transpose()?;
         let mut steps = finished.steps;
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
         let writable = writables.make(&mut steps, &finished.names);
-        steps.extend(top.replacing(databases.contents));
+        steps.extend(top.replacing(databases.contents, "package-database"));
         steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
         steps.extend(converted.steps);
+        let app = profiled.map(|app| app.finish(&top, &mut steps, &mut notes));
         let compress = compress_steps(inventory, choices, &steps);
         steps.extend(compress);
         Ok(Self {
             source: subject.manifest.digest(),
             steps,
             conflicts,
+            app,
             kept: keeping.into_recorded(),
             orphaned,
             notes,
@@ -146,6 +192,64 @@ impl Plan {
             after: totals(inventory, &finished.names),
         })
     }
+}
+
+/// How an image will start, and what speaks against it.
+struct Outlook<'a> {
+    converted: Converted,
+    app: Option<Fitted<'a>>,
+    closure: Closure,
+    writables: Writables,
+    /// What was not looked at.
+    unseen_places: Option<String>,
+    conflicts: Vec<Conflict>,
+}
+
+impl<'a> Outlook<'a> {
+    fn of(
+        draft: &Draft<'_>,
+        subject: &Subject<'_>,
+        user: &PlannedUser,
+        choices: &'a Choices,
+        files: &Files<'_>,
+    ) -> Result<Self, Error> {
+        let inventory = subject.inventory;
+        let mut converted = convert(draft, choices.applied_to(subject.config), files, choices);
+        let fitting = Fitting::chosen(choices, &Look::new(inventory, &converted.config, files))?;
+        let app =
+            fitting.map(|app| app.apply(draft, files, choices, &mut converted)).transpose()?;
+        let look = Look::new(inventory, &converted.config, files);
+        let mut closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
+        closure.starts.extend(app.iter().flat_map(|app| app.closure(draft, &look).starts));
+        let (mut asked, unseen_places) = places::of(subject.manifest, &look, choices);
+        asked.extend(app.iter().flat_map(|app| app.places(&look)));
+        let mut writables = Writables::of(asked, draft, user, choices);
+        for path in app.iter().flat_map(|app| app.readable(&look)) {
+            writables.let_read(draft, user, &path, "app-profile");
+        }
+        let refusals = &converted.refusals;
+        let conflicts =
+            conflicts::find(draft, &look, &closure, user, choices, refusals, &writables);
+        Ok(Self { converted, app, closure, writables, unseen_places, conflicts })
+    }
+}
+
+/// What stays although nothing but findings were to go.
+fn needed(
+    keeping: &Keeping<'_>,
+    look: &Look<'_>,
+    user: &PlannedUser,
+    closure: &Closure,
+    writables: &Writables,
+) -> Needed {
+    let kept: Vec<RootPath> = keeping.paths().into_iter().collect();
+    Gather::new(look.inventory)
+        .closure(closure)
+        .closure(&Closure::of_kept(look, &kept))
+        .paths(kept)
+        .places(look, user, &writables.grounds)
+        .base(&Base::builtin())
+        .finish()
 }
 
 impl Choices {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::apps;
 use crate::image::{Compression, RuntimeConfig};
 use crate::path::RootPath;
 use crate::rules::{Keep, Profile, Removes};
@@ -12,6 +13,8 @@ use crate::user::UserId;
 pub struct Choices {
     /// What is allowed; its keep list holds the `--keep` of this run too.
     pub profile: Profile,
+    /// The app profile that is applied (`--app`).
+    pub app: Option<apps::Choice>,
     /// A new entrypoint (`--entrypoint`).
     pub entrypoint: Option<Vec<String>>,
     /// New default arguments (`--cmd`).

@@ -160,16 +160,19 @@ pub(super) fn notes(draft: &Draft<'_>, closure: &Closure) -> Vec<String> {
 
 /// Scripts that stay although their interpreter goes.
 pub(super) fn orphaned(draft: &Draft<'_>) -> Vec<RootPath> {
-    let inventory = draft.inventory;
-    let names = inventory.names().iter();
-    let orphaned = names.filter(|(path, name)| {
-        let Content::Script(line) = &inventory.inode(name.inode).content else { return false };
-        let line = lossy(line);
-        let Some(interpreter) = line.split_ascii_whitespace().next() else { return false };
-        let Ok(interpreter) = interpreter.parse() else { return false };
-        draft.removal(path).is_none() && draft.removes_way(&interpreter)
-    });
-    orphaned.map(|(path, _)| path.clone()).collect()
+    let names = draft.inventory.names().keys();
+    let orphaned =
+        names.filter(|path| draft.removal(path).is_none() && loses_interpreter(draft, path));
+    orphaned.cloned().collect()
+}
+
+/// Whether a file is a script whose interpreter goes.
+pub(super) fn loses_interpreter(draft: &Draft<'_>, path: &RootPath) -> bool {
+    let content = draft.inventory.lookup(path).map(|inode| &inode.content);
+    let Some(Content::Script(line)) = content else { return false };
+    let line = lossy(line);
+    let Some(interpreter) = line.split_ascii_whitespace().next() else { return false };
+    interpreter.parse().is_ok_and(|interpreter| draft.removes_way(&interpreter))
 }
 
 fn no_such_user(config: &RuntimeConfig) -> Conflict {
@@ -203,7 +206,7 @@ fn settle(
         ("/config/Healthcheck", None) => {
             vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
         }
-        ("--start-with" | "--keep", _) => Vec::new(),
+        ("--start-with" | "--keep" | "--app", _) => Vec::new(),
         (_, Some(words)) => vec![format!("--entrypoint '{words}' --cmd '[]' (which does less)")],
         (_, None) => vec![start_hint(look)],
     };

@@ -4,6 +4,7 @@
 //! [`SettledPlan`], and `rewrite` takes nothing else.
 
 mod accounts;
+mod app;
 mod build;
 mod choices;
 mod conflicts;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use app::{Applied, Change, EditedFile, Restart};
 pub use build::Error;
 pub(crate) use build::{kept, totals};
 pub use choices::{Choices, Healthcheck, Recoding};
@@ -55,6 +57,8 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// What the start needs, as it will be.
     pub closure: Closure,
+    /// What the app profile did, if one was applied.
+    pub app: Option<Applied>,
     /// What a rule found and the user keeps.
     pub kept: Vec<Kept>,
     /// Scripts that stay although their interpreter goes; nothing that the start needs.
@@ -230,6 +234,13 @@ pub enum Action {
         /// The new one, as Docker's config has it.
         to: Option<Value>,
     },
+    /// A port that the image exposes is another.
+    MovePort {
+        /// The old one.
+        from: u16,
+        /// The new one.
+        to: u16,
+    },
 }
 
 /// Something that a rule found and the user keeps.
@@ -362,7 +373,8 @@ impl Action {
             | Self::SetCmd { .. }
             | Self::SetVariable { .. }
             | Self::SetWorkingDir { .. }
-            | Self::SetHealthcheck { .. } => None,
+            | Self::SetHealthcheck { .. }
+            | Self::MovePort { .. } => None,
         }
     }
 }

@@ -91,6 +91,17 @@ impl User {
             || self.granted(inode.mode, (inode.uid, inode.gid)) & asked == asked
     }
 
+    /// Whether it may read a file, or pass through a directory, that has this owner.
+    pub(super) fn may_read(&self, inode: &Inode, owner: (u32, u32)) -> bool {
+        let asked = if inode.kind == Kind::Directory { EXECUTE } else { READ };
+        self.granted(inode.mode, owner) & asked != 0
+    }
+
+    /// The same user, in that group alone.
+    pub(super) fn as_member(&self, group: u32) -> Self {
+        Self { id: self.id, groups: vec![group] }
+    }
+
     /// The bits that the kernel asks: the owner's for the owner, the group's for the group, and the
     /// others' for the rest.
     fn granted(&self, mode: u16, (uid, gid): (u32, u32)) -> u16 {

@@ -64,6 +64,8 @@ pub(super) struct Writables {
     inodes: HashSet<InodeId>,
     /// Places of which all belongs to the user.
     whole: HashSet<RootPath>,
+    /// What the user has to read and could not, with what lies in it.
+    readable: BTreeMap<RootPath, ((u32, u32), Because)>,
     /// Directories that come, with their owners.
     made: BTreeMap<RootPath, ((u32, u32), Because)>,
     /// Directories in the trees that no layer mentions: they come if anything is left in them.
@@ -242,9 +244,43 @@ impl Writables {
         ));
     }
 
+    /// Lets the user read a file that it has to read and not to write: where the mode lets a group pass
+    /// or read, the user's group gets it, with all that lies in the directory; else it becomes the
+    /// user's.
+    pub(super) fn let_read(
+        &mut self,
+        draft: &Draft<'_>,
+        user: &PlannedUser,
+        path: &RootPath,
+        rule: &str,
+    ) {
+        let inventory = draft.inventory;
+        let (Some(id), Some(owner)) = (user.id.filter(|id| id.uid != 0), self.owner) else {
+            return;
+        };
+        let rights = User::new(inventory, id);
+        let mut way: Vec<RootPath> =
+            std::iter::successors(Some(path.clone()), RootPath::parent).collect();
+        way.reverse();
+        for name in way {
+            let Some(inode) = inventory.lookup(&name) else { continue };
+            let had = self.owner_of(inventory, &name).unwrap_or((inode.uid, inode.gid));
+            if rights.may_read(inode, had) || is_system(&name) || draft.removal(&name).is_some() {
+                continue;
+            }
+            let by_group = rights.as_member(owner.1).may_read(inode, (had.0, owner.1));
+            let new = if by_group { (had.0, owner.1) } else { owner };
+            self.readable.insert(name, (new, super::because(super::id(rule))));
+        }
+    }
+
     /// The owner that a name of the merged view will have, if it changes.
     pub(super) fn owner_of(&self, inventory: &Inventory, path: &RootPath) -> Option<(u32, u32)> {
         let name = inventory.names().get(path)?;
+        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        if let Some((owner, _)) = above.find_map(|path| self.readable.get(&path)) {
+            return Some(*owner);
+        }
         if self.inodes.contains(&name.inode) && name.entry.is_some() {
             return self.owner;
         }
@@ -258,6 +294,9 @@ impl Writables {
             if let Some(owner) = self.owner {
                 draft.set_owner(path.clone(), owner, because.clone());
             }
+        }
+        for (path, (owner, because)) in &self.readable {
+            draft.set_owner(path.clone(), *owner, because.clone());
         }
     }
 

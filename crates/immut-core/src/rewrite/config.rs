@@ -53,6 +53,7 @@ pub(super) fn edit(
             Action::SetWorkingDir { to } => config.set("WorkingDir", json!(to)),
             Action::SetHealthcheck { to: Some(check) } => config.set("Healthcheck", check.clone()),
             Action::SetHealthcheck { to: None } => config.unset("Healthcheck"),
+            Action::MovePort { from, to } => config.move_port(*from, *to),
             _ => {}
         }
     }

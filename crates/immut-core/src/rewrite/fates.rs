@@ -124,7 +124,8 @@ impl<'a> Fates<'a> {
             | Action::SetCmd { .. }
             | Action::SetVariable { .. }
             | Action::SetWorkingDir { .. }
-            | Action::SetHealthcheck { .. } => {}
+            | Action::SetHealthcheck { .. }
+            | Action::MovePort { .. } => {}
         }
     }
 

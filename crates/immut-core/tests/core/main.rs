@@ -4,6 +4,7 @@
 
 mod accounts;
 mod ahead;
+mod apps;
 mod archives;
 mod carrier;
 mod closure;

@@ -1,5 +1,6 @@
 //! Results for people: the product on stdout, the talk on stderr.
 
+mod apps;
 mod audit;
 mod check;
 mod copy;
@@ -20,6 +21,7 @@ use immut_core::finding::{Finding, Severity};
 use immut_core::name::Location;
 use immut_core::plan::Totals;
 
+pub(crate) use apps::{app, apps};
 pub(crate) use audit::audit;
 pub(crate) use check::check;
 pub(crate) use copy::copied;

@@ -7,7 +7,7 @@ use immut_core::Planning;
 use immut_core::finding::RuleId;
 use immut_core::name::PinnedRef;
 use immut_core::path::lossy;
-use immut_core::plan::{Action, Plan, command_line};
+use immut_core::plan::{Action, Applied, Plan, command_line};
 
 use super::failure::conflict;
 use super::{BOLD, DIM, MOST, RED, YELLOW, left_out, product, totals};
@@ -104,12 +104,31 @@ pub(super) fn config_line(action: &Action) -> Option<String> {
         Action::SetWorkingDir { to } => format!("workdir {to}"),
         Action::SetHealthcheck { to: Some(check) } => format!("health  {}", check["Test"]),
         Action::SetHealthcheck { to: None } => "health  no check".to_owned(),
+        Action::MovePort { from, to } => format!("port    {from} -> {to}"),
         _ => return None,
     })
 }
 
+/// What an app profile did beside what a line of the config says.
+fn app(text: &mut String, app: &Applied) {
+    writeln!(text, "  {BOLD}app{BOLD:#}     {} ({})", app.name, app.title).ok();
+    if let Some(start) = &app.start {
+        let (before, after) = (command_line(&start.before), command_line(&start.after));
+        writeln!(text, "    start {before}\n       -> {after}").ok();
+    }
+    for file in &app.edits {
+        for change in &file.changes {
+            writeln!(text, "    edit {} ({}): {}", file.path, change.count, change.why).ok();
+        }
+    }
+    for note in &app.notes {
+        writeln!(text, "    {YELLOW}note{YELLOW:#}  {note}").ok();
+    }
+}
+
 /// What stays, and what is worth knowing of it.
 pub(super) fn remarks(text: &mut String, plan: &Plan) {
+    plan.app.iter().for_each(|applied| app(text, applied));
     for kept in plan.kept.iter().take(MOST) {
         writeln!(text, "  {YELLOW}kept{YELLOW:#}    {} (rule {})", kept.path, kept.rule).ok();
     }

@@ -237,12 +237,15 @@ fn placed(unwrapped: &Unwrapped<'_>, words: &[Word]) -> Vec<Word> {
     command.map(|(at, text)| Word::new(pointer(at), text)).collect()
 }
 
-/// Where the command begins inside a wrapper's words; none if they are no wrapper's, cannot be read, or
-/// the command is not there as it stands.
-pub(in crate::needs) fn unwrap_in_place(words: &[String], variables: &[String]) -> Option<usize> {
+/// Where the command begins inside a wrapper's words, and whether it is run as another user; none if
+/// they are no wrapper's, cannot be read, or the command is not there as it stands.
+pub(in crate::needs) fn unwrap_in_place(
+    words: &[String],
+    variables: &[String],
+) -> Option<(usize, bool)> {
     let unwrapped = WRAPPERS.unwrap(words, variables)?.ok()?;
     let as_it_stands = words.get(unwrapped.index..)? == unwrapped.command.as_slice();
-    (unwrapped.index > 0 && as_it_stands).then_some(unwrapped.index)
+    (unwrapped.index > 0 && as_it_stands).then(|| (unwrapped.index, unwrapped.changes_user()))
 }
 
 /// Where the first word of a shell's command line stands that is no option: its script.

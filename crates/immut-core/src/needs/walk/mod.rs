@@ -23,6 +23,7 @@ const CMD: &str = "/config/Cmd";
 const HEALTHCHECK: &str = "/config/Healthcheck";
 const START_WITH: &str = "--start-with";
 const KEEP: &str = "--keep";
+const APP: &str = "--app";
 
 /// The most files that one start is followed through; a JVM with all its libraries has some hundred.
 const MOST_NEEDS: usize = 20_000;
@@ -65,6 +66,11 @@ impl Closure {
     /// What files and directories need that are kept whatever they are for.
     pub(crate) fn of_kept(look: &Look<'_>, kept: &[RootPath]) -> Self {
         Self { starts: vec![Walk::new(look).run(|walk| walk.kept(kept))] }
+    }
+
+    /// What an application needs by its profile: it is read, whatever it is.
+    pub(crate) fn of_profile(look: &Look<'_>, name: &str, paths: &[RootPath]) -> Self {
+        Self { starts: vec![Walk::new(look).run(|walk| walk.profiled(name, paths))] }
     }
 
     /// What could not be seen or proven, of all starts.
@@ -193,6 +199,21 @@ impl<'a> Walk<'a> {
                 _ => {
                     self.need(KEEP, path, Access::Read, &origin);
                 }
+            }
+        }
+    }
+
+    fn profiled(&mut self, name: &str, paths: &[RootPath]) {
+        let why = Origin::config().because(Hop::Profile(name.to_owned()));
+        let origin = Origin { certain: false, ..why };
+        for path in paths {
+            if self.need(APP, path, Access::Read, &origin).is_some() {
+                continue;
+            }
+            let Some(need) = self.tree(APP, path, &origin) else { continue };
+            let tree = self.start.needs[need].path.clone();
+            for binary in self.look.binaries_in(&tree) {
+                self.need(APP, &binary, Access::Read, &Origin::from(need, false));
             }
         }
     }

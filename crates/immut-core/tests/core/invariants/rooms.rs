@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which rooms of the core a room may use, besides itself. Verbs and what belongs to them use all.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
+    ("apps", &[]),
     ("name", &[]),
     ("path", &[]),
     ("parallel", &[]),
@@ -18,7 +19,7 @@ const EDGES: [(&str, &[&str]); 17] = [
     ("user", &["inventory", "path"]),
     ("rules", &["finding", "image", "inventory", "name", "path", "user"]),
     ("needs", &["finding", "image", "inventory", "path"]),
-    ("plan", &["finding", "image", "inventory", "name", "needs", "path", "rules", "user"]),
+    ("plan", &["apps", "finding", "image", "inventory", "name", "needs", "path", "rules", "user"]),
     (
         "rewrite",
         &[
@@ -43,8 +44,8 @@ const VERBS: [&str; 11] = [
     "verify",
 ];
 /// Rooms that see the world only through `Source` and the stage.
-const CLOSED: [&str; 9] =
-    ["archive", "codec", "finding", "inventory", "needs", "path", "plan", "rules", "user"];
+const CLOSED: [&str; 10] =
+    ["apps", "archive", "codec", "finding", "inventory", "needs", "path", "plan", "rules", "user"];
 
 #[test]
 fn invariant_1_rooms_depend_one_way() {

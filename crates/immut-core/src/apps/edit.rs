@@ -1,0 +1,90 @@
+//! [`Edit`]: one change of a configuration file.
+
+use regex_lite::{Regex, RegexBuilder};
+use serde::Deserialize;
+
+use super::Pattern;
+
+/// A search and its replacement.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// Files.
+    pub file: Pattern,
+    /// What is looked for.
+    pub find: Search,
+    /// What stands there then; `${1}` is the first group.
+    pub replace: String,
+    /// The port that it moves, if that is what it does.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Why.
+    pub why: String,
+}
+
+/// A regular expression; `^` and `$` are the ends of a line. It is compiled when it is used, and takes
+/// no more time than the text is long.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Search(String);
+
+/// A text after an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The text.
+    pub text: String,
+    /// How many occurrences were changed.
+    pub count: usize,
+}
+
+/// The largest text that is edited, and that an edit may give, in bytes: a configuration file is far
+/// smaller.
+pub(crate) const MOST_BYTES: usize = 1 << 20;
+/// What a compiled expression may take, in bytes.
+const MOST_COMPILED: usize = 1 << 20;
+
+impl Edit {
+    /// A text with this edit made; none if either is larger than such texts are.
+    pub fn apply(&self, text: &str) -> Option<Edited> {
+        if text.len() > MOST_BYTES {
+            return None;
+        }
+        let expression = expression(&self.find.0).expect("it was compiled when it was read");
+        let mut edited = Edited { text: String::with_capacity(text.len()), count: 0 };
+        let mut end = 0;
+        for found in expression.captures_iter(text) {
+            let Some(whole) = found.get(0) else { continue };
+            let kept = edited.text.len() + (whole.start() - end);
+            edited.text.push_str(&text[end..whole.start()]);
+            found.expand(&self.replace, &mut edited.text);
+            edited.count += usize::from(edited.text[kept..] != *whole.as_str());
+            end = whole.end();
+            if edited.text.len() > MOST_BYTES {
+                return None;
+            }
+        }
+        edited.text.push_str(&text[end..]);
+        (edited.text.len() <= MOST_BYTES).then_some(edited)
+    }
+}
+
+impl TryFrom<String> for Search {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match expression(&text) {
+            Ok(_) => Ok(Self(text)),
+            Err(error) => Err(format!("{text:?} cannot be searched for: {error}")),
+        }
+    }
+}
+
+impl std::fmt::Display for Search {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn expression(text: &str) -> Result<Regex, regex_lite::Error> {
+    RegexBuilder::new(text).multi_line(true).size_limit(MOST_COMPILED).build()
+}
