@@ -57,6 +57,7 @@ fn layer((source, outcome): (&Descriptor, &LayerOutcome)) -> Layer {
         LayerOutcome::Untouched => ("untouched", Some(source.digest), None),
         LayerOutcome::Rewritten(new, how) => ("rewritten", Some(new.digest), Some(encoding(how))),
         LayerOutcome::Dropped => ("dropped", None, None),
+        LayerOutcome::Arranged => ("arranged", None, None),
     };
     Layer { source: source.digest, outcome, result, encoding }
 }

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 pub use contents::Contents;
 pub(crate) use contents::FileContent;
 pub(crate) use layer::{Indexed, Known};
+pub(crate) use merge::IMPLIED;
 pub use limits::Limits;
 pub use packages::{Owner, Packages};
 pub use probe::{Content, Sought};

@@ -13,7 +13,7 @@ use super::remarks::remarks;
 use super::user::planned_user;
 use super::{
     Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, packages, surplus,
+    conflicts, layering, packages, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -101,8 +101,8 @@ impl Plan {
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look));
         let orphaned = conflicts::orphaned(&draft);
-        let finished = draft.finish();
-        let mut steps = finished.steps;
+        let mut finished = draft.finish();
+        let mut steps = std::mem::take(&mut finished.steps);
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
@@ -112,6 +112,7 @@ impl Plan {
         steps.extend(converted.steps);
         let compress = compress_steps(inventory, choices, &steps);
         steps.extend(compress);
+        layering::arrange(choices.layering, inventory, &finished, &mut steps);
         Ok(Self {
             source: subject.manifest.digest(),
             steps,

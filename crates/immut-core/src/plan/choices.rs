@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::Layering;
 use crate::image::{Compression, RuntimeConfig};
 use crate::path::RootPath;
 use crate::rules::{Keep, Profile, Removes};
@@ -28,6 +29,8 @@ pub struct Choices {
     pub purge_hidden: bool,
     /// How new layers are compressed (`--compression`).
     pub compression: Recoding,
+    /// How files are laid out in layers (`--layers`).
+    pub layering: Layering,
 }
 
 /// How layers that are written anew are compressed. With [`Recoding::As`] layers that were not
@@ -91,7 +94,9 @@ impl Choices {
 
     /// Whether every hidden entry goes.
     pub(super) fn purges_hidden(&self) -> bool {
-        self.purge_hidden || self.profile.removes == Removes::AllButNeeded
+        self.purge_hidden
+            || self.layering != Layering::Preserve
+            || self.profile.removes == Removes::AllButNeeded
     }
 
     /// The config as it starts with these choices; user and layers as they were.

@@ -10,6 +10,7 @@ mod conflicts;
 mod convert;
 mod drops;
 mod keeping;
+mod layering;
 mod library_cache;
 mod lowest;
 mod needed;
@@ -31,6 +32,8 @@ pub use build::Error;
 pub(crate) use build::{kept, totals};
 pub use choices::{Choices, Healthcheck, Recoding};
 pub(crate) use conflicts::obstacles;
+pub(crate) use layering::spread;
+pub use layering::{Bundle, Layering};
 pub use packages::{Package, Packages};
 pub use removed::Removed;
 
@@ -159,6 +162,11 @@ pub enum Action {
     Compress {
         /// Which, from 0.
         layer: usize,
+    },
+    /// The files are laid out in these layers, the lowest first, in place of those that were.
+    Arrange {
+        /// The layers.
+        bundles: Vec<Bundle>,
     },
     /// A file gets new content.
     EditFile {
@@ -340,6 +348,7 @@ impl Action {
             | Self::AddDirectory { path, .. } => Some(path),
             Self::DropEmptied { .. }
             | Self::Compress { .. }
+            | Self::Arrange { .. }
             | Self::SetUser { .. }
             | Self::SetEntrypoint { .. }
             | Self::SetCmd { .. }
