@@ -73,6 +73,7 @@ fn choices(args: &args::Choices) -> Result<Choices, Failure> {
         user: args.user,
         purge_hidden: args.purge_hidden,
         compression: args.compression.into(),
+        layering: args.layers.into(),
     })
 }
 

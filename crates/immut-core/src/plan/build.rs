@@ -12,7 +12,7 @@ use super::needed::Gather;
 use super::remarks::remarks;
 use super::user::planned_user;
 use super::{
-    Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
+    Action, Choices, Healthcheck, Kept, Layering, Plan, Step, Totals, accounts, choices, command_line,
     conflicts, layering, packages, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
@@ -97,6 +97,10 @@ impl Plan {
             surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);
         }
         let databases = draft_databases(&mut draft, &mut keeping, files);
+        let owned = match choices.layering {
+            Layering::Package => packages::owned(&draft, files),
+            Layering::Preserve | Layering::Squash => Vec::new(),
+        };
         let mut notes = converted.notes;
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look));
@@ -112,7 +116,7 @@ impl Plan {
         steps.extend(converted.steps);
         let compress = compress_steps(inventory, choices, &steps);
         steps.extend(compress);
-        layering::arrange(choices.layering, inventory, &finished, &mut steps);
+        layering::arrange(choices.layering, inventory, &finished, owned, &mut steps);
         Ok(Self {
             source: subject.manifest.digest(),
             steps,

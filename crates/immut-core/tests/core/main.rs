@@ -16,6 +16,7 @@ mod hostile;
 mod index;
 mod invariants;
 mod kinds;
+mod layers;
 mod lazy;
 mod merge;
 mod nested;
