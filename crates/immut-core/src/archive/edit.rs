@@ -17,8 +17,7 @@ impl Head {
         owner: (u32, u32),
         mtime: u64,
     ) -> Self {
-        let kind =
-            if directory { tar::EntryType::Directory } else { tar::EntryType::Regular };
+        let kind = if directory { tar::EntryType::Directory } else { tar::EntryType::Regular };
         let mut head = Self::empty(kind);
         head.change(|header| {
             header.set_mode(u32::from(mode));

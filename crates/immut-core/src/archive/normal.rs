@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::BLOCK;
 use super::header::{self, DEVICE_MAJOR, DEVICE_MINOR, GNU_TIMES, MTIME, OWNERS, TYPEFLAG};
 use super::member::{self, Head, Member, Type};
-use super::BLOCK;
 use crate::path::RootPath;
 
 /// What headers say of an inode, whatever its name.

@@ -4,8 +4,8 @@ use super::{Hardened, Outcome};
 use crate::image::Descriptor;
 use crate::plan::Removed;
 use crate::receipt::{
-    self, ArrangedLayer, KeptFile, Layer, LayerEncoding, LeftOut, PlatformReceipt, Receipt, VERSION, changed,
-    config_change, written,
+    self, ArrangedLayer, KeptFile, Layer, LayerEncoding, LeftOut, PlatformReceipt, Receipt,
+    VERSION, changed, config_change, written,
 };
 use crate::rewrite::{Arranged, Encoding, LayerOutcome};
 

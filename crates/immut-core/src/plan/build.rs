@@ -12,8 +12,8 @@ use super::needed::Gather;
 use super::remarks::remarks;
 use super::user::planned_user;
 use super::{
-    Action, Choices, Healthcheck, Kept, Layering, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, layering, packages, surplus,
+    Action, Choices, Healthcheck, Kept, Layering, Plan, Step, Totals, accounts, choices,
+    command_line, conflicts, layering, packages, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};

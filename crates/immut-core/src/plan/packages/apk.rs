@@ -1,8 +1,8 @@
 //! apk's database: one file with a record for each package, and in it the package's files.
 
+use super::owned::Owned;
 use super::paragraph::split;
 use super::tally::{Tally, Use};
-use super::owned::Owned;
 use super::{Edits, Fate, MOST, Package, View};
 
 /// Before and since version 3.

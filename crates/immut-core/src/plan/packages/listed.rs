@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::lines::Lines;
-use super::paragraph::{self, split};
 use super::owned::Owned;
+use super::paragraph::{self, split};
 use super::{Edits, Fate, MOST, Package, View};
 use crate::inventory::Inode;
 use crate::path::RootPath;
