@@ -12,8 +12,8 @@ use super::needed::Gather;
 use super::remarks::remarks;
 use super::user::planned_user;
 use super::{
-    Action, Choices, Healthcheck, Kept, Layering, Plan, Step, Totals, accounts, choices,
-    command_line, conflicts, layering, packages, surplus,
+    Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
+    conflicts, layering, packages, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -97,10 +97,7 @@ impl Plan {
             surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);
         }
         let databases = draft_databases(&mut draft, &mut keeping, files);
-        let owned = match choices.layering {
-            Layering::Package => packages::owned(&draft, files),
-            Layering::Preserve | Layering::Squash => Vec::new(),
-        };
+        let owned = layering::owned(choices.layering, &draft, files);
         let mut notes = converted.notes;
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look));
@@ -124,12 +121,7 @@ impl Plan {
             kept: keeping.into_recorded(),
             orphaned,
             notes,
-            unseen: closure
-                .unseen()
-                .chain(inventory.unseen())
-                .chain(&databases.unseen)
-                .cloned()
-                .collect(),
+            unseen: unseen(&closure, inventory, &databases.unseen),
             packages: databases.packages,
             closure,
             before: totals(inventory, inventory.names()),
@@ -149,6 +141,11 @@ impl Choices {
             None => Ok(()),
         }
     }
+}
+
+/// What could not be seen or proven, of the start, of files and of packages.
+fn unseen(closure: &Closure, inventory: &Inventory, databases: &[String]) -> Vec<String> {
+    closure.unseen().chain(inventory.unseen()).chain(databases).cloned().collect()
 }
 
 /// Refuses a new entrypoint that the image's own cmd would make nonsense of.

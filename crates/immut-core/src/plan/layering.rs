@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::drops::Finished;
-use super::packages::Owned;
+use super::drops::{Draft, Finished};
+use super::packages::{self, Owned};
 use super::{Action, Package, Step, because, id, tables};
 use crate::inventory::{Entry, EntryId, InodeId, Inventory, Kind, Layer, Name};
+use crate::needs::Files;
 use crate::path::RootPath;
 
 /// How files are laid out in layers.
@@ -27,6 +28,14 @@ pub struct Bundle {
     pub packages: Vec<Package>,
     /// Their files.
     pub(crate) paths: BTreeSet<RootPath>,
+}
+
+/// Which packages own what, if files are laid out by it.
+pub(super) fn owned(layering: Layering, draft: &Draft<'_>, files: &Files<'_>) -> Vec<Owned> {
+    match layering {
+        Layering::Package => packages::owned(draft, files),
+        Layering::Preserve | Layering::Squash => Vec::new(),
+    }
 }
 
 /// Lays the files out as it was chosen, if they are not laid out so already. What a step says of
@@ -136,10 +145,10 @@ fn bundles_from(
 fn without_shared(
     inventory: &Inventory,
     names: &BTreeMap<RootPath, Name>,
-    mut owned: Vec<Owned>,
+    mut packages: Vec<Owned>,
 ) -> Vec<Owned> {
     let mut owners: HashMap<RootPath, usize> = HashMap::new();
-    for (number, one) in owned.iter().enumerate() {
+    for (number, one) in packages.iter().enumerate() {
         for path in one.paths.iter().filter(|path| is_constant(path) && names.contains_key(*path)) {
             owners.entry(path.clone()).or_insert(number);
         }
@@ -151,13 +160,13 @@ fn without_shared(
         let home = homes.entry(name.inode).or_insert(owner);
         home.take_if(|home| Some(*home) != owner);
     }
-    for (number, one) in owned.iter_mut().enumerate() {
+    for (number, one) in packages.iter_mut().enumerate() {
         one.paths.retain(|path| {
             let owns = owners.get(path) == Some(&number);
             owns && homes.get(&names[path].inode).is_none_or(Option::is_some)
         });
     }
-    owned
+    packages
 }
 
 fn is_constant(path: &RootPath) -> bool {

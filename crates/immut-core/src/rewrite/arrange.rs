@@ -75,10 +75,11 @@ impl<'s, 'a> Arranging<'s, 'a> {
         let compression = making.compression.of(Compression::Gzip);
         let way = Way { compression, old: None };
         let known = Known::new(self.inventory(), self.known_files(number));
-        let shelf = Shelf { arranging: self, open: VecDeque::new() };
+        let old = Shelf { arranging: self, open: VecDeque::new() };
         let blob = self.scene.blob()?;
         let encoded = encode(number, way, blob, &making.reading, known, |out| {
-            Writer { arranging: self, shelf, told: &mut told, out, done: 0 }.run(number)
+            let (told, shared) = (&mut told, HashMap::new());
+            Writer { arranging: self, old, shared, told, out, done: 0 }.run(number)
         })?;
         told.encoded(encoded.encoding);
         let new = self.scene.keep(part, encoded, compression)?;
@@ -199,7 +200,9 @@ impl<'l> Shelf<'l, '_, '_> {
 /// Writes the pieces of one layer.
 struct Writer<'w, 's, 'a, 'e> {
     arranging: &'w Arranging<'s, 'a>,
-    shelf: Shelf<'w, 's, 'a>,
+    old: Shelf<'w, 's, 'a>,
+    /// What headers say of inodes that have several names and were written.
+    shared: HashMap<InodeId, Attributes>,
     told: &'w mut Told<'a>,
     out: &'w mut Encoder<'e>,
     /// Bytes of files so far.
@@ -208,40 +211,37 @@ struct Writer<'w, 's, 'a, 'e> {
 
 impl Writer<'_, '_, '_, '_> {
     fn run(mut self, number: usize) -> Result<(), Error> {
-        let mut links: HashMap<InodeId, Attributes> = HashMap::new();
         for (path, piece) in self.arranging.pieces(number) {
-            match piece {
-                Piece::Added(added) => {
-                    let written = self.arranging.scene.write_added(added, self.out);
-                    written.map_err(io_error(number))?;
-                }
-                Piece::Implied(inode) => {
-                    let mtime = self.arranging.directories;
-                    let mtime = mtime.unwrap_or(self.arranging.scene.date.epoch);
-                    let owner = (inode.uid, inode.gid);
-                    let head = Head::new(path, true, inode.mode, owner, mtime);
-                    self.out.write_all(&head.to_bytes()).map_err(io_error(number))?;
-                }
-                Piece::Whole(inode, carrier) => {
-                    let shared = self.arranging.inventory().entries_of(inode).len() > 1;
-                    let known = match shared {
-                        true => Some(self.shelf.attributes(inode, carrier)?),
-                        false => None,
-                    };
-                    if let Some(attributes) = &known {
-                        let plain = Attributes { xattrs: BTreeMap::new(), ..attributes.clone() };
-                        links.insert(inode, plain);
-                    }
-                    self.whole(path, carrier, known)?;
-                }
-                Piece::Link(inode, first) => {
-                    let attributes = &links[&inode];
-                    let head = Head::hardlink(path, &first, attributes);
-                    self.out.write_all(&head.to_bytes()).map_err(io_error(number))?;
-                }
-            }
+            self.piece(number, path, piece)?;
         }
         self.out.write_all(&END).map_err(io_error(number))
+    }
+
+    fn piece(&mut self, number: usize, path: &RootPath, piece: Piece<'_>) -> Result<(), Error> {
+        let scene = self.arranging.scene;
+        let head = match piece {
+            Piece::Whole(inode, carrier) => return self.inode(path, inode, carrier),
+            Piece::Added(added) => {
+                return scene.write_added(added, self.out).map_err(io_error(number));
+            }
+            Piece::Implied(Inode { mode, uid, gid, .. }) => {
+                let mtime = self.arranging.directories.unwrap_or(scene.date.epoch);
+                Head::new(path, true, *mode, (*uid, *gid), mtime)
+            }
+            Piece::Link(inode, first) => Head::hardlink(path, &first, &self.shared[&inode]),
+        };
+        self.out.write_all(&head.to_bytes()).map_err(io_error(number))
+    }
+
+    fn inode(&mut self, path: &RootPath, id: InodeId, carrier: EntryId) -> Result<(), Error> {
+        if self.arranging.inventory().entries_of(id).len() == 1 {
+            return self.whole(path, carrier, None);
+        }
+        let attributes = self.old.attributes(id, carrier)?;
+        // Extended attributes come with the first name, and can be large.
+        let plain = Attributes { xattrs: BTreeMap::new(), ..attributes.clone() };
+        self.shared.insert(id, plain);
+        self.whole(path, carrier, Some(attributes))
     }
 
     /// Writes an inode under a name; without attributes those that its only entry has.
@@ -251,7 +251,7 @@ impl Writer<'_, '_, '_, '_> {
         carrier: EntryId,
         attributes: Option<Attributes>,
     ) -> Result<(), Error> {
-        let (mut member, mut archive) = self.shelf.member(carrier)?;
+        let (mut member, mut archive) = self.old.member(carrier)?;
         let mut attributes =
             attributes.unwrap_or_else(|| self.arranging.attributes(carrier, &member));
         if let Some(time) = self.arranging.directories.filter(|_| is_directory(&member)) {

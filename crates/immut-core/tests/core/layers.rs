@@ -222,7 +222,7 @@ fn shipped(packages: &[(&str, u8)], app: &[u8], apart: bool) -> Recipe {
     let file = |name: &str| format!("/usr/lib/{name}/lib.so");
     let configuration = |name: &str| format!("/etc/{name}.conf");
     let put = |l: LayerRecipe, (name, seed): &(&str, u8)| {
-        let content: Vec<u8> = (0..300_000_u32).map(|n| (n >> 7) as u8 ^ seed).collect();
+        let content: Vec<u8> = (0..300_000_u32).map(|n| (n >> 7).to_le_bytes()[0] ^ seed).collect();
         l.dir(format!("/usr/lib/{name}"), 0o755)
             .file(file(name), 0o644, content)
             .file(format!("/usr/share/doc/{name}/copyright"), 0o644, name)
@@ -337,7 +337,7 @@ fn an_image_that_is_laid_out_so_is_left_alone() {
     for hidden in [
         Recipe::new().layer(|l| app(l).file("/x", 0o644, "1").file("/x", 0o644, "2")),
         Recipe::new().layer(|l| app(l).whiteout("/nothing")),
-        Recipe::new().layer(|l| app(l)).layer(|l| l),
+        Recipe::new().layer(app).layer(|l| l),
     ] {
         let done = Scene::of(&hidden.user("7")).harden(&laid(Layering::Squash));
         assert!(done.hardened.is_changed());
