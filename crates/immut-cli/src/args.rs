@@ -12,7 +12,7 @@ use immut_core::finding::Severity;
 use immut_core::image::{Compression, Platform};
 use immut_core::name::{Reference, tag_name};
 use immut_core::path::RootPath;
-use immut_core::plan::{Healthcheck, Recoding};
+use immut_core::plan::{Healthcheck, Layering, Recoding};
 use immut_core::rules::{Keep, Profile};
 use immut_core::trust::KeySource;
 use immut_core::user::UserId;
@@ -150,6 +150,9 @@ pub(crate) struct Choices {
     /// How new layers are compressed
     #[arg(long, value_name = "HOW", default_value = "keep")]
     pub(crate) compression: Compressed,
+    /// In which layers the files come
+    #[arg(long, value_name = "HOW", default_value = "preserve")]
+    pub(crate) layers: Layers,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -220,6 +223,28 @@ impl From<Compressed> for Recoding {
             Compressed::Keep => Self::Keep,
             Compressed::Gzip => Self::As(Compression::Gzip),
             Compressed::Zstd => Self::As(Compression::Zstd),
+        }
+    }
+}
+
+/// In which layers the files of the new image come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layers {
+    /// In those that they are in; layers without a change keep their blob
+    Preserve,
+    /// In one layer, without what layers hide from each other
+    Squash,
+    /// In one for each package or group of small ones, and on top one for the rest: images that
+    /// share packages share layers
+    Package,
+}
+
+impl From<Layers> for Layering {
+    fn from(how: Layers) -> Self {
+        match how {
+            Layers::Preserve => Self::Preserve,
+            Layers::Squash => Self::Squash,
+            Layers::Package => Self::Package,
         }
     }
 }

@@ -52,6 +52,9 @@ pub struct PlatformReceipt {
     pub packages: PackageLists,
     /// Each layer of the source.
     pub layers: Vec<Layer>,
+    /// The layers in which files were laid out anew, lowest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arranged: Vec<ArrangedLayer>,
     /// Each entry that is gone.
     pub removed: Vec<Removed>,
     /// Each header that was changed.
@@ -100,13 +103,23 @@ impl From<&Packages> for PackageLists {
     }
 }
 
+/// A layer in which files were laid out anew.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArrangedLayer {
+    /// Its blob.
+    pub result: Digest,
+    /// The packages whose files it holds; of the one without any, what no other holds.
+    pub packages: Vec<Package>,
+}
+
 /// What became of a layer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Layer {
     /// Its blob before.
     pub source: Digest,
-    /// `untouched`, `rewritten` or `dropped`.
+    /// `untouched`, `rewritten`, `dropped` or `arranged`.
     pub outcome: &'static str,
     /// Its blob after, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -80,6 +80,7 @@ fn choices(args: &args::Choices) -> Result<Choices, Failure> {
         writable: args.writable.clone(),
         purge_hidden: args.purge_hidden,
         compression: args.compression.into(),
+        layering: args.layers.into(),
     })
 }
 

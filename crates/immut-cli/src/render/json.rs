@@ -2,7 +2,7 @@
 
 use immut_core::finding::{Finding, Subject};
 use immut_core::name::PinnedRef;
-use immut_core::plan::{Action, Conflict, Kept, Step};
+use immut_core::plan::{Action, Bundle, Conflict, Kept, Step};
 use immut_core::receipt::{PackageLists, WritablePath};
 use immut_core::{Audit, Check, Explanation, LeftOut, Needed, Planning, There};
 use serde_json::{Value, json};
@@ -192,6 +192,10 @@ fn action(action: &Action) -> Value {
         }
         Action::DropEmptied { layer } => json!({ "action": "drop-emptied", "layer": layer + 1 }),
         Action::Compress { layer } => json!({ "action": "compress", "layer": layer + 1 }),
+        Action::Arrange { bundles } => {
+            let packages = |bundle: &Bundle| json!(&bundle.packages);
+            json!({ "action": "arrange", "layers": bundles.iter().map(packages).collect::<Vec<_>>() })
+        }
         Action::EditFile { path, .. } => json!({ "action": "edit-file", "path": path }),
         Action::AddDirectory { path, .. } => json!({ "action": "add-directory", "path": path }),
         Action::SetUser { from, to } => json!({ "action": "set-user", "from": from, "to": to }),

@@ -17,25 +17,15 @@ impl Head {
         owner: (u32, u32),
         mtime: u64,
     ) -> Self {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(if directory {
-            tar::EntryType::Directory
-        } else {
-            tar::EntryType::Regular
+        let kind = if directory { tar::EntryType::Directory } else { tar::EntryType::Regular };
+        let mut head = Self::empty(kind);
+        head.change(|header| {
+            header.set_mode(u32::from(mode));
+            header.set_uid(owner.0.into());
+            header.set_gid(owner.1.into());
+            header.set_mtime(mtime);
         });
-        header.set_mode(u32::from(mode));
-        header.set_uid(owner.0.into());
-        header.set_gid(owner.1.into());
-        header.set_mtime(mtime);
-        header.set_size(0);
-        let mut block = [0; BLOCK];
-        block.copy_from_slice(header.as_bytes());
-        let mut head = Self { extensions: Vec::new(), header: block, sparse: Vec::new() };
-        let mut name = path.as_bytes().to_vec();
-        if directory {
-            name.push(b'/');
-        }
-        head.set_name(&name);
+        head.set_path(path, directory);
         head
     }
 
@@ -70,7 +60,10 @@ impl Head {
 
     /// Points a hardlink at another name.
     pub(crate) fn set_link(&mut self, target: &RootPath) {
-        let target = target.as_bytes();
+        self.set_link_text(target.as_bytes());
+    }
+
+    pub(super) fn set_link_text(&mut self, target: &[u8]) {
         self.extensions.retain(|extension| extension.typeflag() != b'K');
         self.change_pax(|pax| pax.remove(|key| key == b"linkpath"));
         if target.len() > 100 {
@@ -100,6 +93,18 @@ impl Head {
         head
     }
 
+    /// Sets the name; directories end in a slash, and the root is `./`.
+    pub(super) fn set_path(&mut self, path: &RootPath, directory: bool) {
+        let mut name = path.as_bytes().to_vec();
+        if path.is_root() {
+            name.push(b'.');
+        }
+        if directory {
+            name.push(b'/');
+        }
+        self.set_name(&name);
+    }
+
     fn set_name(&mut self, name: &[u8]) {
         let fits = name.len() <= 100;
         self.change_pax(|pax| {
@@ -126,7 +131,7 @@ impl Head {
         self.change(|_| ());
     }
 
-    fn change(&mut self, edit: impl FnOnce(&mut tar::Header)) {
+    pub(super) fn change(&mut self, edit: impl FnOnce(&mut tar::Header)) {
         let mut header = tar::Header::from_byte_slice(&self.header).clone();
         edit(&mut header);
         header.set_cksum();
@@ -142,6 +147,11 @@ impl Head {
         if records == old {
             return;
         }
+        self.put_pax(&records);
+    }
+
+    /// Has these PAX records and no others.
+    pub(super) fn put_pax(&mut self, records: &Pax) {
         self.extensions.retain(|extension| extension.typeflag() != b'x');
         if !records.is_empty() {
             self.extensions

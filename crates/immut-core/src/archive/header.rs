@@ -17,12 +17,15 @@ pub(super) const LINK: Range<usize> = 157..257;
 const MAGIC: Range<usize> = 257..265;
 /// The names of owner and group.
 pub(super) const OWNERS: Range<usize> = 265..329;
+/// The numbers of a device.
+pub(super) const DEVICE_MAJOR: Range<usize> = 329..337;
+pub(super) const DEVICE_MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
 /// star's prefix is shorter: times follow it.
 const STAR_PREFIX: Range<usize> = 345..476;
 const STAR_TRAILER: Range<usize> = 508..512;
 /// Access and change time of a GNU header, where ustar has its prefix.
-const GNU_TIMES: [Range<usize>; 2] = [345..357, 357..369];
+pub(super) const GNU_TIMES: [Range<usize>; 2] = [345..357, 357..369];
 /// The map of an old GNU sparse file.
 pub(super) const GNU_SPARSE: Range<usize> = 386..482;
 /// Whether further blocks of that map follow.
@@ -101,6 +104,11 @@ pub(super) fn prefix(block: &[u8; BLOCK]) -> Option<Range<usize>> {
 /// Whether it is a GNU header.
 pub(super) fn is_gnu(block: &[u8; BLOCK]) -> bool {
     block[MAGIC] == *b"ustar  \0"
+}
+
+/// Whether it has fields for the numbers of a device.
+pub(super) fn has_devices(block: &[u8; BLOCK]) -> bool {
+    block[MAGIC].starts_with(b"ustar")
 }
 
 /// Historic writers summed signed bytes, so both sums are accepted, as engines do.

@@ -8,6 +8,7 @@
 mod edit;
 mod header;
 mod member;
+mod normal;
 mod pax;
 mod sparse;
 
@@ -15,6 +16,7 @@ use std::io::{self, Read};
 
 pub(crate) use edit::zero_blocks;
 pub(crate) use member::{Head, Member, Type};
+pub(crate) use normal::{Attributes, Mtime};
 pub(crate) use pax::Pax;
 pub(crate) use sparse::Sparse;
 

@@ -70,6 +70,12 @@ impl Pax {
     }
 }
 
+impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Pax {
+    fn from_iter<I: IntoIterator<Item = (&'a [u8], &'a [u8])>>(records: I) -> Self {
+        Self(records.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect())
+    }
+}
+
 /// A number of a record; none if it is none, negative, or more than 63 bits hold.
 pub(super) fn decimal(text: &[u8]) -> Option<u64> {
     let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;

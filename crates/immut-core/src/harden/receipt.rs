@@ -4,10 +4,10 @@ use super::{Hardened, Outcome};
 use crate::image::Descriptor;
 use crate::plan::Removed;
 use crate::receipt::{
-    self, KeptFile, Layer, LayerEncoding, LeftOut, PlatformReceipt, Receipt, VERSION, changed,
-    config_change, written,
+    self, ArrangedLayer, KeptFile, Layer, LayerEncoding, LeftOut, PlatformReceipt, Receipt,
+    VERSION, changed, config_change, written,
 };
-use crate::rewrite::{Encoding, LayerOutcome};
+use crate::rewrite::{Arranged, Encoding, LayerOutcome};
 
 impl Hardened {
     /// The receipt of this image, published as `result` under a profile of that name.
@@ -41,6 +41,7 @@ fn platform(outcome: &Outcome) -> PlatformReceipt {
         after: plan.after,
         packages: (&plan.packages).into(),
         layers: outcome.layers.iter().zip(&outcome.rewritten.layers).map(layer).collect(),
+        arranged: outcome.rewritten.arranged.iter().map(arranged).collect(),
         removed: outcome.removed.iter().map(removed).collect(),
         changed: steps().filter_map(|step| changed(&step.action, &step.because)).collect(),
         written: steps().filter_map(|step| written(&step.action, &step.because)).collect(),
@@ -59,8 +60,13 @@ fn layer((source, outcome): (&Descriptor, &LayerOutcome)) -> Layer {
         LayerOutcome::Untouched => ("untouched", Some(source.digest), None),
         LayerOutcome::Rewritten(new, how) => ("rewritten", Some(new.digest), Some(encoding(how))),
         LayerOutcome::Dropped => ("dropped", None, None),
+        LayerOutcome::Arranged => ("arranged", None, None),
     };
     Layer { source: source.digest, outcome, result, encoding }
+}
+
+fn arranged(layer: &Arranged) -> ArrangedLayer {
+    ArrangedLayer { result: layer.blob.digest, packages: layer.packages.clone() }
 }
 
 fn encoding(how: &Encoding) -> LayerEncoding {

@@ -229,7 +229,7 @@ impl Merging<'_> {
 }
 
 /// The inode of every directory that no layer mentions.
-const IMPLIED: InodeId = 0;
+pub(crate) const IMPLIED: InodeId = 0;
 
 fn implied_directory() -> Inode {
     Inode {

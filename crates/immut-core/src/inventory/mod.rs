@@ -22,6 +22,7 @@ pub use contents::Contents;
 pub(crate) use contents::FileContent;
 pub(crate) use layer::{Indexed, Known};
 pub use limits::Limits;
+pub(crate) use merge::IMPLIED;
 pub use packages::{Owner, Packages};
 pub use probe::{Content, Sought};
 pub(crate) use raw::Raw;

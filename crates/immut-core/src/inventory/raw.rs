@@ -6,7 +6,7 @@ use super::{Layer, Limits};
 use crate::archive::{self, Archive, Member};
 use crate::codec::Decoder;
 use crate::image::Descriptor;
-use crate::store::{self, Layout, Source, UnpackedReader};
+use crate::store::{self, Layout, Source, Unpacked, UnpackedReader};
 
 /// Reads a layer's archive again: as it was put aside, or else by decoding its blob once more.
 pub(crate) struct Raw<'a> {
@@ -34,17 +34,22 @@ impl<'a> Raw<'a> {
         Ok(Self { from: From::Blob(Box::new(decoder.map_err(failed)?)), at: 0 })
     }
 
+    /// Reads an archive that was put aside, at any place of it.
+    pub(crate) fn over(unpacked: &'a Unpacked) -> Self {
+        Self { from: From::Aside(unpacked.read_from(0)), at: 0 }
+    }
+
     /// Bytes of the archive before what is read next.
     pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Goes on to a later offset.
+    /// Goes on to another offset, in a blob to a later one.
     pub(crate) fn go_to(&mut self, at: u64) -> io::Result<()> {
-        debug_assert!(at >= self.at);
         match &mut self.from {
             From::Aside(reader) => reader.go_to(at),
             From::Blob(decoder) => {
+                debug_assert!(at >= self.at);
                 io::copy(&mut decoder.take(at - self.at), &mut io::sink())?;
             }
         }

@@ -15,7 +15,7 @@ use super::user::{PlannedUser, planned_user};
 use super::writable::Writables;
 use super::{
     Action, Choices, Conflict, Healthcheck, Kept, Plan, Step, Totals, accounts, choices,
-    command_line, conflicts, packages, places, surplus,
+    command_line, conflicts, layering, packages, places, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -151,14 +151,15 @@ impl Plan {
         }
         writables.draft(&mut draft);
         let databases = draft_databases(&mut draft, &mut keeping, files);
+        let owned = layering::owned(choices.layering, &draft, files);
         let mut notes = converted.notes;
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look, &user));
         notes.extend(writables.notes.iter().cloned());
         let orphaned = conflicts::orphaned(&draft);
-        let finished = draft.finish();
+        let mut finished = draft.finish();
         let profiled = app.map(|app| app.files(&finished.dropped, &look, files)).transpose()?;
-        let mut steps = finished.steps;
+        let mut steps = std::mem::take(&mut finished.steps);
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
@@ -170,6 +171,7 @@ impl Plan {
         let app = profiled.map(|app| app.finish(&top, &mut steps, &mut notes));
         let compress = compress_steps(inventory, choices, &steps);
         steps.extend(compress);
+        layering::arrange(choices.layering, inventory, &finished, owned, &mut steps);
         Ok(Self {
             source: subject.manifest.digest(),
             steps,
@@ -178,13 +180,7 @@ impl Plan {
             kept: keeping.into_recorded(),
             orphaned,
             notes,
-            unseen: closure
-                .unseen()
-                .chain(inventory.unseen())
-                .chain(&databases.unseen)
-                .chain(&unseen_places)
-                .cloned()
-                .collect(),
+            unseen: unseen(&closure, inventory, &databases.unseen, unseen_places),
             writable,
             packages: databases.packages,
             closure,
@@ -266,6 +262,17 @@ impl Choices {
             None => Ok(()),
         }
     }
+}
+
+/// What could not be seen or proven, of the start, of files, of packages and of places.
+fn unseen(
+    closure: &Closure,
+    inventory: &Inventory,
+    databases: &[String],
+    places: Option<String>,
+) -> Vec<String> {
+    let all = closure.unseen().chain(inventory.unseen()).chain(databases);
+    all.cloned().chain(places).collect()
 }
 
 /// Refuses a new entrypoint that the image's own cmd would make nonsense of.

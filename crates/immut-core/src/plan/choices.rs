@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::Layering;
 use crate::apps;
 use crate::image::{Compression, RuntimeConfig};
 use crate::path::RootPath;
@@ -33,6 +34,8 @@ pub struct Choices {
     pub purge_hidden: bool,
     /// How new layers are compressed (`--compression`).
     pub compression: Recoding,
+    /// How files are laid out in layers (`--layers`).
+    pub layering: Layering,
 }
 
 /// How layers that are written anew are compressed. With [`Recoding::As`] layers that were not
@@ -96,7 +99,9 @@ impl Choices {
 
     /// Whether every hidden entry goes.
     pub(super) fn purges_hidden(&self) -> bool {
-        self.purge_hidden || self.profile.removes == Removes::AllButNeeded
+        self.purge_hidden
+            || self.layering != Layering::Preserve
+            || self.profile.removes == Removes::AllButNeeded
     }
 
     /// The config as it starts with these choices; user and layers as they were.

@@ -11,6 +11,7 @@ mod conflicts;
 mod convert;
 mod drops;
 mod keeping;
+mod layering;
 mod library_cache;
 mod lowest;
 mod needed;
@@ -35,6 +36,8 @@ pub use build::Error;
 pub(crate) use build::{kept, totals};
 pub use choices::{Choices, Healthcheck, Recoding};
 pub(crate) use conflicts::obstacles;
+pub(crate) use layering::spread;
+pub use layering::{Bundle, Layering};
 pub use packages::{Package, Packages};
 pub(crate) use places::{ANNOTATION, annotation};
 pub use removed::Removed;
@@ -179,6 +182,11 @@ pub enum Action {
     Compress {
         /// Which, from 0.
         layer: usize,
+    },
+    /// The files are laid out in these layers, the lowest first, in place of those that were.
+    Arrange {
+        /// The layers.
+        bundles: Vec<Bundle>,
     },
     /// A file gets new content.
     EditFile {
@@ -368,6 +376,7 @@ impl Action {
             | Self::AddDirectory { path, .. } => Some(path),
             Self::DropEmptied { .. }
             | Self::Compress { .. }
+            | Self::Arrange { .. }
             | Self::SetUser { .. }
             | Self::SetEntrypoint { .. }
             | Self::SetCmd { .. }

@@ -41,6 +41,7 @@ pub(super) fn edit(
     plan: &Plan,
     layers: &[Named],
     outcomes: &[LayerOutcome],
+    on_top: &[Option<String>],
     date: &Date,
 ) -> RuntimeConfig {
     let mut config = old.clone();
@@ -58,8 +59,6 @@ pub(super) fn edit(
         }
     }
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
-    let on_top =
-        layers.len() > outcomes.iter().filter(|one| **one != LayerOutcome::Dropped).count();
     config.set_layers(&diff_ids, history(old, outcomes, on_top, date));
     if let Some(text) = &date.text {
         config.set_created(text);
@@ -75,12 +74,13 @@ fn set_command(config: &mut RuntimeConfig, field: &str, words: &[String]) {
     }
 }
 
-/// The history with dropped layers marked and this change added. One that does not count as many
-/// layers as there are stays as it is: nothing true could be added to it.
+/// The history with layers that are no more marked and this change added, an entry for each layer on
+/// top. One that does not count as many layers as there are stays as it is: nothing true could be
+/// added to it.
 fn history(
     old: &RuntimeConfig,
     outcomes: &[LayerOutcome],
-    on_top: bool,
+    on_top: &[Option<String>],
     date: &Date,
 ) -> Vec<Value> {
     let mut history = old.history().to_vec();
@@ -90,7 +90,7 @@ fn history(
         return old.history().to_vec();
     }
     for (entry, outcome) in with_layer.iter_mut().zip(outcomes) {
-        if *outcome == LayerOutcome::Dropped {
+        if matches!(outcome, LayerOutcome::Dropped | LayerOutcome::Arranged) {
             entry["empty_layer"] = true.into();
         }
     }
@@ -99,10 +99,18 @@ fn history(
     if let Some(created) = date.text.as_deref().or(old.created()) {
         entry["created"] = created.into();
     }
-    if !on_top {
+    if on_top.is_empty() {
         entry["empty_layer"] = true.into();
+        history.push(entry);
+        return history;
     }
-    history.push(entry);
+    for comment in on_top {
+        let mut entry = entry.clone();
+        if let Some(comment) = comment {
+            entry["comment"] = comment.as_str().into();
+        }
+        history.push(entry);
+    }
     history
 }
 

@@ -1,10 +1,10 @@
 //! From steps to what becomes of each entry.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::inventory::{EntryId, Inventory, Kind};
 use crate::path::RootPath;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Bundle, Plan};
 use crate::progress::Part;
 
 /// What becomes of an entry that does not stay as it is.
@@ -35,6 +35,8 @@ pub(super) struct Fates<'a> {
     pub(super) added: Vec<Added<'a>>,
     /// Mode and owner of the directories among them.
     directories: HashMap<&'a RootPath, (u16, (u32, u32))>,
+    /// The new layers, if all files come in new ones.
+    pub(super) bundles: Option<&'a [Bundle]>,
 }
 
 /// A file or directory that comes.
@@ -108,6 +110,7 @@ impl<'a> Fates<'a> {
             Action::Compress { layer } => {
                 self.compressed.insert(*layer);
             }
+            Action::Arrange { bundles } => self.bundles = Some(bundles),
             Action::EditFile { entry: Some(entry), content, .. } => {
                 self.of_mut(*entry).content = Some(content);
             }
@@ -149,9 +152,15 @@ impl<'a> Fates<'a> {
         comes.or_else(there)
     }
 
+    /// The entries that go.
+    pub(super) fn dropped(&self) -> BTreeSet<EntryId> {
+        self.entries.iter().filter(|(_, fate)| fate.dropped).map(|(id, _)| *id).collect()
+    }
+
     /// Whether the layer has a hit.
     pub(super) fn touches(&self, layer: usize) -> bool {
-        self.emptied.contains(&layer)
+        self.bundles.is_some()
+            || self.emptied.contains(&layer)
             || self.compressed.contains(&layer)
             || self.entries.keys().any(|id| id.layer as usize == layer)
             || self.added.iter().any(|added| added.layer == Some(layer))

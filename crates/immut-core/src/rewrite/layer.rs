@@ -49,7 +49,7 @@ impl Scene<'_> {
             Filter { scene: self, number, spool, raw, told: &mut told, out }.run(layer)
         })?;
         told.encoded(encoded.encoding);
-        let new = self.keep(number, encoded, compression)?;
+        let new = self.keep(self.new_part(number), encoded, compression)?;
         told.done();
         Ok(new)
     }
@@ -123,17 +123,23 @@ impl Scene<'_> {
             }
             out.write_all(&END).map_err(io_error(number))
         })?;
-        self.keep(number, encoded, compression).map(Some)
+        self.keep(self.new_part(number), encoded, compression).map(Some)
     }
 
     /// Where a new blob goes.
-    fn blob(&self) -> Result<Blob<'_>, Error> {
+    pub(super) fn blob(&self) -> Result<Blob<'_>, Error> {
         Ok(Blob::new(self.stage.scratch()?, self.making.early.and_then(Early::begin)))
     }
 
-    fn keep(
+    /// What a layer, or after them the one on top, is to the new image.
+    fn new_part(&self, number: usize) -> Part {
+        self.fates.part(number, self.subject.manifest.layers().len())
+    }
+
+    /// Puts a new blob, which is that part of the new image, into the stage.
+    pub(super) fn keep(
         &self,
-        number: usize,
+        part: Part,
         encoded: Encoded<'_>,
         compression: Compression,
     ) -> Result<NewLayer, Error> {
@@ -143,7 +149,6 @@ impl Scene<'_> {
         indexed.layer.compression = compression;
         let blob = Descriptor { media_type, digest, size };
         if let Some(sending) = sending {
-            let part = self.fates.part(number, self.subject.manifest.layers().len());
             sending.finish(&blob, part, self.making.reading.platform);
         }
         Ok(NewLayer::Written { blob, encoding, indexed: Box::new(indexed) })
@@ -171,11 +176,11 @@ impl Scene<'_> {
         Ok(())
     }
 
-    fn attributes(&self, path: &RootPath) -> Option<(u16, (u32, u32))> {
+    pub(super) fn attributes(&self, path: &RootPath) -> Option<(u16, (u32, u32))> {
         self.fates.attributes(self.subject.inventory, path)
     }
 
-    fn write_added(&self, added: &Added<'_>, out: &mut Encoder<'_>) -> io::Result<()> {
+    pub(super) fn write_added(&self, added: &Added<'_>, out: &mut Encoder<'_>) -> io::Result<()> {
         match added.what {
             What::Directory { mode, owner } => {
                 out.write_all(&Head::new(added.path, true, mode, owner, self.date.epoch).to_bytes())
@@ -192,7 +197,7 @@ impl Scene<'_> {
 }
 
 /// How archives end.
-const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// Takes a layer's archive over, entry by entry.
 struct Filter<'f, 'a, 'e> {
@@ -349,7 +354,7 @@ pub(super) fn copy_content<R: Read>(
     }
 }
 
-fn write_content(content: &[u8], out: &mut Encoder<'_>) -> io::Result<()> {
+pub(super) fn write_content(content: &[u8], out: &mut Encoder<'_>) -> io::Result<()> {
     out.write_all(content)?;
     out.write_all(zero_blocks(content.len() as u64))
 }

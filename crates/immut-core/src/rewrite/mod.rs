@@ -4,6 +4,7 @@
 //! the plan. Layers without a hit keep their blob; the others are put together from what is kept of
 //! the old blob and what changes, in one stream each, and indexed meanwhile.
 
+mod arrange;
 mod config;
 mod contents;
 mod encode;
@@ -23,7 +24,7 @@ use crate::image::{Descriptor, Family, Manifest, RawManifest, RuntimeConfig};
 use crate::inventory::{self, Fresh, Indexed, Reading, Subject};
 use crate::name::Digest;
 use crate::parallel::in_parallel;
-use crate::plan::{self, Plan, Recoding, SettledPlan};
+use crate::plan::{self, Bundle, Package, Plan, Recoding, SettledPlan};
 use crate::progress::Part;
 pub use crate::progress::{Encoding, Method};
 use crate::store::{self, Early, Layout};
@@ -100,6 +101,17 @@ pub struct Rewritten {
     pub config: RuntimeConfig,
     /// What became of each layer of the input, in order.
     pub layers: Vec<LayerOutcome>,
+    /// The layers in which the files are laid out anew, lowest first; none, if they were not.
+    pub arranged: Vec<Arranged>,
+}
+
+/// A layer of a new layering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arranged {
+    /// Its blob.
+    pub blob: Descriptor,
+    /// The packages whose files it holds; none: it holds what no other layer does.
+    pub packages: Vec<Package>,
 }
 
 /// What became of a layer.
@@ -111,6 +123,8 @@ pub enum LayerOutcome {
     Rewritten(Descriptor, Encoding),
     /// It was left out.
     Dropped,
+    /// What stays of it is in the layers of the new layering.
+    Arranged,
 }
 
 /// A layer of the new image, or one that is left out.
@@ -118,6 +132,7 @@ enum NewLayer {
     Same { blob: Descriptor, diff_id: Digest },
     Written { blob: Descriptor, encoding: Encoding, indexed: Box<Indexed> },
     Dropped,
+    Arranged,
 }
 
 impl NewLayer {
@@ -128,6 +143,7 @@ impl NewLayer {
                 LayerOutcome::Rewritten(blob.clone(), *encoding)
             }
             Self::Dropped => LayerOutcome::Dropped,
+            Self::Arranged => LayerOutcome::Arranged,
         }
     }
 
@@ -138,7 +154,7 @@ impl NewLayer {
             Self::Written { blob, indexed, .. } => {
                 Some(Named { blob: blob.clone(), diff_id: indexed.layer.diff_id })
             }
-            Self::Dropped => None,
+            Self::Dropped | Self::Arranged => None,
         }
     }
 
@@ -146,7 +162,7 @@ impl NewLayer {
         match self {
             Self::Same { .. } => Fresh::Same,
             Self::Written { indexed, .. } => Fresh::New(indexed),
-            Self::Dropped => Fresh::Dropped,
+            Self::Dropped | Self::Arranged => Fresh::Dropped,
         }
     }
 }
@@ -178,20 +194,20 @@ pub(crate) fn rewrite(
         let (manifest, config) = (subject.manifest.clone(), subject.config.clone());
         let layers = vec![LayerOutcome::Untouched; blobs.len()];
         let fresh = blobs.iter().map(|_| Fresh::Same).collect();
-        return Ok((Rewritten { manifest, config, layers }, fresh));
+        let arranged = Vec::new();
+        return Ok((Rewritten { manifest, config, layers, arranged }, fresh));
     }
     let fates = Fates::new(subject.inventory, plan);
     let date = config::Date::of(subject.config, making.epoch);
     let scene = layer::Scene { subject, fates: &fates, stage, date: &date, making };
-    // A carried file's bytes come from an earlier layer, so then one goes after the other.
-    let jobs = if fates.carries() { 1 } else { making.reading.jobs };
-    let spool = spool::Spool::default();
-    let sizes: Vec<u64> = subject.inventory.layers().iter().map(|layer| layer.size).collect();
-    let new = in_parallel(&sizes, jobs, |number| scene.layer(number, &spool))?;
-    let top = scene.top_layer()?;
+    let (new, top, arranged) = match fates.bundles {
+        Some(bundles) => arranged_layers(&scene, bundles)?,
+        None => changed_layers(&scene)?,
+    };
     let outcomes: Vec<LayerOutcome> = new.iter().map(NewLayer::outcome).collect();
     let kept: Vec<Named> = new.iter().chain(&top).filter_map(NewLayer::named).collect();
-    let edited = config::edit(subject.config, plan, &kept, &outcomes, &date);
+    let on_top = comments(&top, &arranged);
+    let edited = config::edit(subject.config, plan, &kept, &outcomes, &on_top, &date);
     let bytes = edited.to_bytes();
     let config_blob = stage.add(&subject.manifest.config().media_type, &bytes)?;
     let mut json = manifest(subject.manifest, &config_blob, &kept, &outcomes);
@@ -202,7 +218,42 @@ pub(crate) fn rewrite(
     let raw = RawManifest { media_type, bytes: json.to_string().into_bytes() };
     let manifest = Manifest::parse(raw)?;
     let fresh = new.into_iter().chain(top).map(NewLayer::fresh).collect();
-    Ok((Rewritten { manifest, config: edited, layers: outcomes }, fresh))
+    Ok((Rewritten { manifest, config: edited, layers: outcomes, arranged }, fresh))
+}
+
+/// What becomes of each layer, what comes on top, and what of that is a new layering.
+type Layers = (Vec<NewLayer>, Vec<NewLayer>, Vec<Arranged>);
+
+fn changed_layers(scene: &layer::Scene<'_>) -> Result<Layers, Error> {
+    // A carried file's bytes come from an earlier layer, so then one goes after the other.
+    let jobs = if scene.fates.carries() { 1 } else { scene.making.reading.jobs };
+    let spool = spool::Spool::default();
+    let layers = scene.subject.inventory.layers();
+    let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
+    let new = in_parallel(&sizes, jobs, |number| scene.layer(number, &spool))?;
+    Ok((new, scene.top_layer()?.into_iter().collect(), Vec::new()))
+}
+
+fn arranged_layers(scene: &layer::Scene<'_>, bundles: &[Bundle]) -> Result<Layers, Error> {
+    let arranging = arrange::Arranging::new(scene, bundles)?;
+    let sizes = arranging.sizes();
+    let jobs = scene.making.reading.jobs;
+    let top = in_parallel(&sizes, jobs, |number| arranging.layer(number, sizes[number]))?;
+    let packages = bundles.iter().map(|bundle| bundle.packages.clone());
+    let named = top.iter().filter_map(NewLayer::named).zip(packages);
+    let arranged = named.map(|(layer, packages)| Arranged { blob: layer.blob, packages });
+    let arranged = arranged.collect();
+    let old = scene.subject.manifest.layers().iter().map(|_| NewLayer::Arranged).collect();
+    Ok((old, top, arranged))
+}
+
+/// What the history says of each layer on top besides that it is there: its packages.
+fn comments(top: &[NewLayer], arranged: &[Arranged]) -> Vec<Option<String>> {
+    let packages = |one: &Arranged| {
+        let names = one.packages.iter().map(|package| package.name.as_str());
+        (!one.packages.is_empty()).then(|| names.collect::<Vec<_>>().join(", "))
+    };
+    (0..top.len()).map(|at| arranged.get(at).and_then(packages)).collect()
 }
 
 /// Names the manifest from which an image was hardened.
@@ -230,7 +281,7 @@ fn manifest(
             LayerOutcome::Rewritten(..) => {
                 lines.extend(new.next().map(|one| serde_json::json!(one.blob)));
             }
-            LayerOutcome::Dropped => {}
+            LayerOutcome::Dropped | LayerOutcome::Arranged => {}
         }
     }
     lines.extend(new.map(|one| serde_json::json!(one.blob)));

@@ -78,6 +78,22 @@ fn has_room(file: &File) -> bool {
 }
 
 impl Unpacked {
+    /// Puts a whole archive aside, however little room there is.
+    pub(crate) fn of(mut archive: impl Read, stage: &Layout) -> io::Result<Self> {
+        let mut file = tempfile::tempfile_in(stage.folder())?;
+        let (mut sums, mut size, mut chunk) = (Vec::new(), 0, Vec::new());
+        loop {
+            chunk.clear();
+            archive.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+            if chunk.is_empty() {
+                return Ok(Self { file, sums, size });
+            }
+            file.write_all(&chunk)?;
+            sums.push(crc32fast::hash(&chunk));
+            size += chunk.len() as u64;
+        }
+    }
+
     /// Reads from an offset on.
     pub(crate) fn read_from(&self, at: u64) -> Reader<'_> {
         Reader { unpacked: self, at, chunk: Vec::new(), number: None }

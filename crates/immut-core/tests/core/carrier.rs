@@ -102,7 +102,7 @@ fn a_thousand_files_are_carried_with_few_open() {
 }
 
 /// A bottom layer with a file that shows that the family is there, then the stack.
-fn recipe(stack: &Stack) -> Recipe {
+pub(crate) fn recipe(stack: &Stack) -> Recipe {
     let bottom = Recipe::new().layer(|l| l.file(MARK, 0o644, "x")).user("7");
     stack
         .tars()

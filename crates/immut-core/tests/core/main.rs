@@ -17,6 +17,7 @@ mod hostile;
 mod index;
 mod invariants;
 mod kinds;
+mod layers;
 mod lazy;
 mod merge;
 mod nested;

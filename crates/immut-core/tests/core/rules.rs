@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use immut_core::Options;
 use immut_core::finding::{Finding, Remedy};
 use immut_core::image::Compression;
-use immut_core::plan::{Conflict, Problem, Recoding};
+use immut_core::plan::{Conflict, Layering, Problem, Recoding};
 use immut_core::rules::{Catalog, Matcher};
 use immut_testkit::contents::{self, Package};
 use immut_testkit::recipe::{Encoding, LayerRecipe, Recipe};
@@ -66,6 +66,11 @@ fn fixture(rule: &str) -> Option<(Recipe, Options)> {
             options.choices.compression = Recoding::As(Compression::Gzip);
             let plain = image.layer_as(Encoding::Plain, |l| l.file("/etc/x", 0o644, "x"));
             return Some((plain.user("7"), options));
+        }
+        "chosen-layers" => {
+            let mut options = Options::default();
+            options.choices.layering = Layering::Squash;
+            return Some((image.layer(|l| l.file("/x", 0o644, "x")).user("7"), options));
         }
         "hidden-entry" => image
             .layer(|l| l.file("/bin/bash", 0o755, contents::bash()).file("/etc/x", 0o644, "old"))

@@ -51,6 +51,26 @@ fn outcome_text(outcome: &Outcome) -> String {
     let found = summary(&outcome.found);
     writeln!(text, "  before  {}  {found}", totals(plan.before)).ok();
     writeln!(text, "  after   {}  {}", totals(plan.after), summary(&outcome.left)).ok();
+    if !outcome.rewritten.arranged.is_empty() {
+        let (before, after) = (outcome.layers.len(), outcome.rewritten.arranged.len());
+        writeln!(text, "  layers  {before} -> {after}, laid out anew").ok();
+    } else {
+        layers(&mut text, outcome);
+    }
+    if let Some(line) = packages(&plan.packages) {
+        writeln!(text, "  {line}").ok();
+    }
+    for step in &plan.steps {
+        if let Some(line) = config_line(&step.action) {
+            writeln!(text, "  {line}").ok();
+        }
+    }
+    remarks(&mut text, plan);
+    text.trim_end().to_owned()
+}
+
+/// What became of the layers.
+fn layers(text: &mut String, outcome: &Outcome) {
     let count = |kind: fn(&LayerOutcome) -> bool| {
         outcome.rewritten.layers.iter().filter(|one| kind(one)).count()
     };
@@ -66,14 +86,4 @@ fn outcome_text(outcome: &Outcome) -> String {
         writeln!(text, "          {share} of the rewritten layers copied as it was compressed")
             .ok();
     }
-    if let Some(line) = packages(&plan.packages) {
-        writeln!(text, "  {line}").ok();
-    }
-    for step in &plan.steps {
-        if let Some(line) = config_line(&step.action) {
-            writeln!(text, "  {line}").ok();
-        }
-    }
-    remarks(&mut text, plan);
-    text.trim_end().to_owned()
 }

@@ -7,7 +7,7 @@ use immut_core::Planning;
 use immut_core::finding::RuleId;
 use immut_core::name::PinnedRef;
 use immut_core::path::lossy;
-use immut_core::plan::{Action, Applied, Plan, command_line};
+use immut_core::plan::{Action, Applied, Bundle, Plan, command_line};
 
 use super::failure::conflict;
 use super::{BOLD, DIM, MOST, RED, YELLOW, left_out, product, totals};
@@ -81,11 +81,23 @@ fn verb(action: &Action) -> (&'static str, String) {
         Action::Relink { path, target, .. } => ("relink", format!("{path} to {target}")),
         Action::DropEmptied { layer } => ("leave out layer", (layer + 1).to_string()),
         Action::Compress { layer } => ("compress layer", (layer + 1).to_string()),
+        Action::Arrange { bundles } => ("lay out layers", layers(bundles)),
         Action::EditFile { path, .. } => ("edit", path.to_string()),
         Action::AddDirectory { path, mode, owner, .. } => {
             ("add directory", format!("{path} (mode {mode:04o}, owner {}:{})", owner.0, owner.1))
         }
         other => ("set", config_line(other).unwrap_or_default()),
+    }
+}
+
+/// How many layers there will be, and of how many packages.
+fn layers(bundles: &[Bundle]) -> String {
+    match bundles.iter().map(|bundle| bundle.packages.len()).sum::<usize>() {
+        0 => "all files in one".to_owned(),
+        packages => {
+            let count = bundles.iter().filter(|bundle| !bundle.packages.is_empty()).count();
+            format!("{packages} packages in {count}, the rest in one on top")
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! apk's database: one file with a record for each package, and in it the package's files.
 
+use super::owned::Owned;
 use super::paragraph::split;
 use super::tally::{Tally, Use};
 use super::{Edits, Fate, MOST, Package, View};
@@ -37,6 +38,36 @@ pub(super) fn edit(view: View<'_>, edits: &mut Edits) {
     }
 }
 
+/// The files of the packages whose records stay.
+pub(super) fn owned(view: View<'_>, all: &mut Vec<Owned>) {
+    let mut seen = None;
+    for (path, inode) in DATABASES.iter().filter_map(|path| view.file(path)) {
+        if seen.replace(path.clone()).as_ref() == Some(&path) {
+            continue;
+        }
+        let text = view.text(inode).unwrap_or_default();
+        for record in split(&text).into_iter().take(MOST) {
+            let paths = files(record);
+            let owned = |package| Owned::of(view, package, paths.iter().map(Vec::as_slice));
+            all.extend(package(record).map(owned));
+        }
+    }
+}
+
+/// The files that a record lists.
+fn files(record: &[u8]) -> Vec<Vec<u8>> {
+    let mut folder: &[u8] = b"";
+    let mut files = Vec::new();
+    for line in lines(record) {
+        if let Some(name) = value(line, b'F') {
+            folder = name;
+        } else if let Some(name) = value(line, b'R') {
+            files.push([folder, b"/", name].concat());
+        }
+    }
+    files
+}
+
 /// A line of a record: `P:` names the package, `F:` a folder, `R:` a file in the folder before it.
 fn value(line: &[u8], field: u8) -> Option<&[u8]> {
     let value = line.strip_prefix(&[field, b':'])?;
@@ -68,17 +99,11 @@ fn edit_record(view: View<'_>, record: &[u8], package: Package, edits: &mut Edit
 
 fn fate(view: View<'_>, record: &[u8]) -> Fate {
     let mut tally = Tally::default();
-    let mut folder: &[u8] = b"";
-    for line in lines(record) {
-        if let Some(name) = value(line, b'F') {
-            folder = name;
-        } else if let Some(name) = value(line, b'R') {
-            let path = [folder, b"/", name].concat();
-            // What apk protects unless told otherwise: apk-protected_paths(5).
-            let protected = path.starts_with(b"etc/");
-            let of = if protected { Use::Configuration } else { Use::of(&path, &[]) };
-            view.count(&mut tally, &path, of);
-        }
+    for path in files(record) {
+        // What apk protects unless told otherwise: apk-protected_paths(5).
+        let protected = path.starts_with(b"etc/");
+        let of = if protected { Use::Configuration } else { Use::of(&path, &[]) };
+        view.count(&mut tally, &path, of);
     }
     tally.fate()
 }

@@ -44,6 +44,11 @@ impl Lines {
         stays.flatten().copied().collect()
     }
 
+    /// The paths of a list.
+    pub(super) fn paths(self, list: &[u8]) -> impl Iterator<Item = &[u8]> {
+        list.split(|byte| *byte == b'\n').filter_map(move |line| self.path(line))
+    }
+
     fn path(self, line: &[u8]) -> Option<&[u8]> {
         let path = match self {
             Self::Sums => line.get(32..)?.strip_prefix(b"  ")?,

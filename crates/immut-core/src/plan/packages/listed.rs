@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::lines::Lines;
+use super::owned::Owned;
 use super::paragraph::{self, split};
 use super::{Edits, Fate, MOST, Package, View};
 use crate::inventory::Inode;
@@ -38,6 +39,27 @@ pub(super) fn edit(view: View<'_>, edits: &mut Edits) {
         if text.is_some_and(|text| text != new) {
             edits.contents.push((path, new));
         }
+    }
+}
+
+/// The files of the packages whose records and lists stay.
+pub(super) fn owned(view: View<'_>, all: &mut Vec<Owned>) {
+    let mut seen = Vec::new();
+    for database in &DATABASES {
+        let Some((path, inode)) = view.file(database.status) else { continue };
+        let Some(text) = view.text(inode).filter(|_| !seen.contains(&path)) else { continue };
+        seen.push(path);
+        let about = About::new(view, database.info);
+        let records = split(&text).into_iter().take(MOST).filter(|record| is_installed(record));
+        let listed = records.filter_map(|record| {
+            let package = package(record, database.name)?;
+            let (_, inode) = about.file(about.stem(record)?, "list")?;
+            Some((inode, package))
+        });
+        let listed: Vec<_> = listed.collect();
+        view.see_each(listed, |package, list| {
+            all.push(Owned::of(view, package, Lines::Paths.paths(list)));
+        });
     }
 }
 

@@ -6,6 +6,7 @@
 mod apk;
 mod lines;
 mod listed;
+mod owned;
 mod paragraph;
 mod single;
 mod tally;
@@ -14,6 +15,7 @@ use super::drops::Draft;
 use crate::inventory::{EntryId, Inode, Inventory, Kind};
 use crate::needs::Files;
 use crate::path::RootPath;
+pub(super) use owned::{Owned, owned};
 use tally::{Tally, Use};
 
 /// A package that a database names.
@@ -125,14 +127,17 @@ impl<'a> View<'a> {
         self.draft.removal(path).is_some()
     }
 
+    /// Where a listed name is: dpkg says /bin/dash where a merged /usr has it at /usr/bin/dash.
+    fn real(self, listed: RootPath) -> RootPath {
+        match self.inventory.lookup(&listed) {
+            Some(_) => listed,
+            None => self.inventory.resolve_parents(&listed),
+        }
+    }
+
     /// Whether a listed name goes, and whether it is more than a directory or a link to one; none if it is not there.
     fn listed(self, path: &[u8]) -> Option<(bool, bool)> {
-        let path = RootPath::parse(path).ok()?;
-        // dpkg says /bin/dash where a merged /usr has it at /usr/bin/dash.
-        let real = match self.inventory.lookup(&path) {
-            Some(_) => path,
-            None => self.inventory.resolve_parents(&path),
-        };
+        let real = self.real(RootPath::parse(path).ok()?);
         let file = match self.inventory.lookup(&real)?.kind {
             Kind::Directory => false,
             // /bin is a directory to packages that are older than its merge with /usr/bin.

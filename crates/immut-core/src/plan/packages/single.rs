@@ -2,6 +2,7 @@
 //! and pacman's folders.
 
 use super::lines::Lines;
+use super::owned::Owned;
 use super::{Edits, Fate, MOST, Package, View, paragraph};
 use crate::inventory::{Inode, Kind};
 use crate::path::RootPath;
@@ -89,6 +90,20 @@ pub(super) fn edit(view: View<'_>, edits: &mut Edits) {
     }
 }
 
+/// The files of the packages whose records and lists stay.
+pub(super) fn owned(view: View<'_>, all: &mut Vec<Owned>) {
+    for form in &FORMS {
+        let mut places = form.places(view);
+        places.truncate(MOST);
+        form.read_records(view, &mut places);
+        let listed = places.into_iter().filter_map(|place| Some((place.list?.1, place.package?)));
+        let listed: Vec<_> = listed.collect();
+        view.see_each(listed, |package, list| {
+            all.push(Owned::of(view, package, form.lines.paths(list)));
+        });
+    }
+}
+
 impl Form {
     fn places<'a>(&self, view: View<'a>) -> Vec<Place<'a>> {
         let place = |record, list: Option<_>, all| Place {
@@ -126,14 +141,7 @@ impl Form {
 
     /// Reads records, and the lists of those that could be read.
     fn read<'a>(&self, view: View<'a>, places: &mut [Place<'a>]) {
-        let records: Vec<_> = places.iter().map(|place| place.record.1).zip(0..).collect();
-        view.see_each(records, |at: usize, text| {
-            let field = |field| (self.field)(text, field);
-            let package = field(Field::Name).zip(field(Field::Version));
-            let package =
-                package.map(|(name, version)| Package { name, version, database: self.database });
-            (places[at].package, places[at].marked) = (package, (self.is_marked)(text));
-        });
+        self.read_records(view, places);
         if !view.draft.removes() {
             return;
         }
@@ -142,6 +150,17 @@ impl Form {
         view.see_each(lists, |at: usize, list| {
             let configuration = self.lines.configuration(list);
             places[at].fate = self.lines.fate(view, list, &configuration);
+        });
+    }
+
+    fn read_records<'a>(&self, view: View<'a>, places: &mut [Place<'a>]) {
+        let records: Vec<_> = places.iter().map(|place| place.record.1).zip(0..).collect();
+        view.see_each(records, |at: usize, text| {
+            let field = |field| (self.field)(text, field);
+            let package = field(Field::Name).zip(field(Field::Version));
+            let package =
+                package.map(|(name, version)| Package { name, version, database: self.database });
+            (places[at].package, places[at].marked) = (package, (self.is_marked)(text));
         });
     }
 

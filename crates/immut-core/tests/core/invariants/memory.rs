@@ -7,6 +7,7 @@ use std::process::Command;
 use immut_core::Options;
 use immut_core::image::{Descriptor, RawManifest};
 use immut_core::name::Digest;
+use immut_core::plan::Layering;
 use immut_core::store::{self, Layout};
 use immut_testkit::recipe::{LayerRecipe, Recipe};
 use serde_json::json;
@@ -17,9 +18,14 @@ use crate::common::{Scene, child_image};
 /// What a child that hardens an image tells of itself: its peak memory in KiB, and how many entries it
 /// removed.
 fn run(scene: &Scene) -> (u64, usize) {
+    run_with(scene, Layering::Preserve)
+}
+
+fn run_with(scene: &Scene, layering: Layering) -> (u64, usize) {
     let image = scene.folder.path().join("image");
     let output = Command::new(std::env::current_exe().expect("this test"))
         .args(["--ignored", "--exact", "--nocapture", "invariants::memory::child_that_hardens"])
+        .env("IMMUT_TEST_LAYERS", format!("{layering:?}"))
         .env("IMMUT_TEST_IMAGE", format!("{}@{}", image.display(), scene.digest))
         .output()
         .expect("a child");
@@ -38,7 +44,12 @@ fn child_that_hardens() {
     let source = Layout::open(Path::new(folder)).expect("a layout");
     let stage = Layout::create(&Path::new(folder).with_file_name("stage")).expect("a stage");
     let pinned = format!("oci:{folder}@{digest}").parse().expect("a reference");
-    let options = Options { jobs: 2, ..Options::default() };
+    let mut options = Options { jobs: 2, ..Options::default() };
+    options.choices.layering = match std::env::var("IMMUT_TEST_LAYERS").as_deref() {
+        Ok("Squash") => Layering::Squash,
+        Ok("Package") => Layering::Package,
+        _ => Layering::Preserve,
+    };
     let hardened = immut_core::harden(&pinned, &source, &stage, &options).expect("hardened");
     assert!(hardened.is_changed());
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
@@ -150,9 +161,12 @@ fn invariant_2_memory_for_50_000_entries_is_bounded() {
         }
     };
     let recipe = Recipe::new().layer(|l| bash(files(1, 0)(l))).layer(|l| app(files(2, 15_000)(l)));
-    let (peak, removed) = run(&Scene::of(&recipe.entrypoint(&["/app"])));
-    println!("{peak} KiB for 50,000 entries, of which {removed} go");
-    // Registries and the program itself need some of the 64 MiB, too.
-    assert!(peak < MOST - (16 << 10), "{peak} KiB");
-    assert!(removed > 10_000, "{removed}");
+    let recipe = recipe.entrypoint(&["/app"]);
+    for layering in [Layering::Preserve, Layering::Squash, Layering::Package] {
+        let (peak, removed) = run_with(&Scene::of(&recipe), layering);
+        println!("{layering:?}: {peak} KiB for 50,000 entries, of which {removed} go");
+        // Registries and the program itself need some of the 64 MiB, too.
+        assert!(peak < MOST - (16 << 10), "{peak} KiB");
+        assert!(removed > 10_000, "{removed}");
+    }
 }
