@@ -353,23 +353,48 @@ fn found(draft: &Draft<'_>, path: &RootPath) -> Option<RootPath> {
     draft.inventory.resolve(path).found.filter(|found| draft.removal(found).is_none())
 }
 
-/// What is there of a path that is not there itself, and where the whole of it will be. None where a
-/// link that leads nowhere, or something that is no directory, is in the way.
+/// What is there of a path that is not there itself, and where the whole of it will be: a link that
+/// leads nowhere yet is followed to what it names. None where something that is no directory is in the
+/// way, or links go round.
 fn ground(draft: &Draft<'_>, path: &RootPath) -> Option<(RootPath, RootPath)> {
     let inventory = draft.inventory;
-    let mut rest: Vec<Vec<u8>> = Vec::new();
-    let mut above = path.clone();
-    let ground = loop {
-        match found(draft, &above) {
-            Some(ground) => break ground,
-            None => rest.push(above.file_name().to_vec()),
+    let mut path = path.clone();
+    for _ in 0..MOST_LINKS {
+        let mut rest: Vec<Vec<u8>> = Vec::new();
+        let mut above = path;
+        let ground = loop {
+            match found(draft, &above) {
+                Some(ground) => break ground,
+                None => rest.push(above.file_name().to_vec()),
+            }
+            above = above.parent()?;
+        };
+        let beneath = |path: RootPath, rest: &[Vec<u8>]| {
+            rest.iter().rev().fold(path, |path, name| path.join(name))
+        };
+        let first = ground.join(rest.last()?);
+        let there = inventory.lookup(&first).filter(|_| draft.removal(&first).is_none());
+        match there.map(|inode| &inode.kind) {
+            Some(Kind::Symlink(target)) if climbs_at_once(target) => {
+                path = beneath(first.link_target(target), &rest[..rest.len() - 1]);
+            }
+            Some(_) => return None,
+            None => {
+                let directory = ground.is_root()
+                    || inventory.lookup(&ground).is_some_and(|one| one.kind == Kind::Directory);
+                let whole = beneath(ground.clone(), &rest);
+                return (directory && !is_system(&whole)).then_some((ground, whole));
+            }
         }
-        above = above.parent()?;
-    };
-    let first = ground.join(rest.last()?);
-    let free = inventory.lookup(&first).is_none() || draft.removal(&first).is_some();
-    let directory = ground.is_root()
-        || inventory.lookup(&ground).is_some_and(|inode| inode.kind == Kind::Directory);
-    let whole = rest.iter().rev().fold(ground.clone(), |path, name| path.join(name));
-    (free && directory && !is_system(&whole)).then_some((ground, whole))
+    }
+    None
 }
+
+/// Whether a link's `..` come before all else, if there are any: then it is read as it stands.
+fn climbs_at_once(target: &[u8]) -> bool {
+    let parts = target.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    parts.skip_while(|part| part == b"..").all(|part| part != b"..")
+}
+
+/// As many links as Linux follows.
+const MOST_LINKS: usize = 40;

@@ -121,12 +121,25 @@ fn a_directory_that_no_layer_mentions_is_made_too() {
 
 #[test]
 fn nothing_is_made_over_what_is_there() {
-    let recipe = image(|l| l.symlink("/dangling", "/nowhere").file("/file", 0o644, "x")).user("7");
-    let options = writing(&["/dangling", "/file/x"]);
-    let plan = plan(&recipe, &options);
+    let recipe = image(|l| l.symlink("/round", "/round").file("/file", 0o644, "x")).user("7");
+    let plan = plan(&recipe, &writing(&["/round", "/file/x"]));
     assert!(plan.is_empty(), "{:?}", plan.steps);
     assert_eq!(plan.notes.len(), 2, "{:?}", plan.notes);
-    assert!(plan.notes[0].starts_with("/dangling leads to nothing"), "{:?}", plan.notes);
+    assert!(plan.notes[0].starts_with("/file/x leads to nothing"), "{:?}", plan.notes);
+}
+
+#[test]
+fn what_a_link_leads_to_is_made_and_the_link_stays() {
+    let recipe = image(|l| {
+        l.symlink("/data", "srv/data").symlink("/opt/up", "../srv").symlink("/odd", "srv/x/../y")
+    });
+    let done = harden(&recipe, &writing(&["/data", "/data/in", "/opt/up/other", "/odd"]));
+    let view = done.view();
+    for path in ["srv/data", "srv/data/in", "srv/other"] {
+        assert_eq!((&view[path].item, view[path].owner), (&Item::Directory, NONROOT), "{path}");
+    }
+    assert_eq!(view["data"].item, Item::Symlink("srv/data".into()));
+    assert!(!view.contains_key("srv/y"), "a link that climbs is not followed to what is missing");
 }
 
 #[test]
