@@ -51,7 +51,7 @@ fn an_edit_stays_in_its_layer_where_that_is_written_anew() {
     // The first layer loses a setuid bit, the second is not touched: what it holds comes on top.
     let recipe = Recipe::new()
         .layer(|l| {
-            l.file("/etc/nginx/nginx.conf", 0o640, MAIN).owned(5, 6).file("/su", 0o4755, "su")
+            l.owned(5, 6).file("/etc/nginx/nginx.conf", 0o640, MAIN).file("/su", 0o4755, "su")
         })
         .layer(|l| {
             program(l, "/usr/sbin/nginx").file("/etc/nginx/conf.d/a.conf", 0o640, SITE).owned(5, 6)
@@ -184,14 +184,11 @@ fn redis() -> Recipe {
             program(l, "/usr/bin/redis-server").file("/etc/passwd", 0o644, "root:x:0:0::/:/\n")
         })
         .layer(|l| {
-            l.dir("/etc/redis", 0o2770)
-                .owned(100, 101)
+            l.owned(100, 101)
+                .dir("/etc/redis", 0o2770)
                 .file("/etc/redis/redis.conf", 0o640, "daemonize yes\n")
-                .owned(100, 101)
                 .dir("/var/lib/redis", 0o750)
-                .owned(100, 101)
                 .file("/var/lib/redis/dump.rdb", 0o660, "REDIS")
-                .owned(100, 101)
         })
         .cmd(&["redis-server", "/etc/redis/redis.conf"])
 }
