@@ -69,7 +69,7 @@ fn the_page_of_app_profiles_is_what_the_catalog_says() {
     pages::check("docs/apps.md", &apps(), "-p immut-core --test docs");
 }
 
-const ABOUT_APPS: &str = r#"# App profiles
+const ABOUT_APPS: &str = r"# App profiles
 
 How applications that immut knows are started without their entrypoint script, and what they write, read and
 listen on for a user that is not root. This page is generated from `crates/immut-core/catalog/apps`; `immut apps
@@ -88,7 +88,7 @@ service. A refusal names the profile that would settle it. What was done, and wh
   edited once. What is larger than 1 MiB, no text, or has several names is left alone, and the plan says so.
 - **Ports** move in the image's list too, if an edit moved them.
 
-"#;
+";
 
 const OWN_APPS: &str = r#"
 ## A profile of your own

@@ -26,12 +26,12 @@ impl Inventory {
         for (name, at) in itself.into_iter().chain(self.beneath(path)) {
             if at.entry.is_none() {
                 tree.implied.push(name.clone());
-            } else if self.inode(at.inode).kind == Kind::Special || !seen.insert(at.inode) {
-                continue;
-            } else if self.has_name_outside(at.inode, path) {
-                tree.shared.push(name.clone());
-            } else {
-                tree.own.push((name.clone(), at.inode));
+            } else if self.inode(at.inode).kind != Kind::Special && seen.insert(at.inode) {
+                if self.has_name_outside(at.inode, path) {
+                    tree.shared.push(name.clone());
+                } else {
+                    tree.own.push((name.clone(), at.inode));
+                }
             }
         }
         tree

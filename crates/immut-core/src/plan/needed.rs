@@ -68,7 +68,9 @@ impl<'a> Gather<'a> {
         user: &PlannedUser,
         writable: &[RootPath],
     ) -> Self {
-        writable.iter().for_each(|name| self.name(name));
+        for name in writable {
+            self.name(name);
+        }
         let accounts = Accounts::of(self.inventory);
         let account = user.id.and_then(|user| accounts.by_uid(user.uid));
         let home = account.map(|account| account.home.as_str());

@@ -85,8 +85,7 @@ pub(super) fn is_system(path: &RootPath) -> bool {
     ];
     let mut parts = path.components();
     match (parts.next(), parts.next(), parts.next()) {
-        (None, ..) => true,
-        (Some(b"proc" | b"sys"), ..) => true,
+        (None | Some(b"proc" | b"sys"), ..) => true,
         (Some(top), None, _) => TOP.contains(&top),
         (Some(b"usr"), Some(below), None) => TOP.contains(&below),
         _ => false,

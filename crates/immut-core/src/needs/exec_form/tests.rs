@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -261,7 +262,6 @@ print map { "$_\0" } @ARGV, (map { "$_=$ENV{$_}" } sort keys %ENV), readlink "/p
 
 fn recorder() -> Option<tempfile::TempDir> {
     peers::require("perl")?;
-    use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("cmd");
     std::fs::write(&file, RECORDER).expect("written");
