@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use immut_core::Options;
+use immut_core::apps::Choice;
 use immut_core::finding::{Finding, Remedy};
 use immut_core::image::Compression;
 use immut_core::plan::{Conflict, Layering, Problem, Recoding};
@@ -57,6 +58,12 @@ fn fixture(rule: &str) -> Option<(Recipe, Options)> {
             let mut options = Options::default();
             options.choices.writable = vec!["/data".parse().expect("a path")];
             return Some((image.user("7"), options));
+        }
+        "app-profile" => {
+            let mut options = Options::default();
+            options.choices.app = Some(Choice::Auto);
+            let python = |l: LayerRecipe| l.file("/usr/bin/python3", 0o755, contents::program());
+            return Some((image.layer(python).entrypoint(&["python3"]).user("7"), options));
         }
         "recorded-writable" => with(|l| l.dir("/data", 0o755))
             .user("7")

@@ -52,6 +52,7 @@ pub(super) fn cases() -> Vec<Case> {
         .expect(
             r#"
             note: /usr/bin/web, which the start needs, loses its file capability; a pod without privileges could not use it either
+            note: it exposes 80/tcp: user 65532:65532 may listen below 1024 only where net.ipv4.ip_unprivileged_port_start of the container allows it; else the application has to listen elsewhere, which an app profile (--app) sees to
             "#,
         ),
         case("a program for root alone", {
