@@ -5,6 +5,7 @@
 mod common;
 
 mod app_profiles;
+mod applications;
 mod archives;
 mod copy;
 mod fixtures;

@@ -264,8 +264,8 @@ fn redis_as_it_is_would_not_start() {
     for part in chain {
         assert!(conflicts[0].contains(part), "{conflicts:?}");
     }
-    let settle = &planning.platforms[0].plan.conflicts[0].settle[0];
-    assert_eq!(settle, r#"--entrypoint '["redis-server"]' --cmd '[]'"#);
+    let settle = &planning.platforms[0].plan.conflicts[0].settle;
+    assert_eq!(settle[..2], ["--app redis", r#"--entrypoint '["redis-server"]' --cmd '[]'"#]);
 }
 
 #[test]

@@ -51,11 +51,11 @@ fn outcome_text(outcome: &Outcome) -> String {
     let found = summary(&outcome.found);
     writeln!(text, "  before  {}  {found}", totals(plan.before)).ok();
     writeln!(text, "  after   {}  {}", totals(plan.after), summary(&outcome.left)).ok();
-    if !outcome.rewritten.arranged.is_empty() {
+    if outcome.rewritten.arranged.is_empty() {
+        layers(&mut text, outcome);
+    } else {
         let (before, after) = (outcome.layers.len(), outcome.rewritten.arranged.len());
         writeln!(text, "  layers  {before} -> {after}, laid out anew").ok();
-    } else {
-        layers(&mut text, outcome);
     }
     if let Some(line) = packages(&plan.packages) {
         writeln!(text, "  {line}").ok();
