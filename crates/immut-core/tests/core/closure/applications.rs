@@ -87,18 +87,18 @@ pub(super) fn cases() -> Vec<Case> {
             debian_with(|layer| {
                 layer
                     .file("/usr/local/bin/app", 0o755, app().bytes())
-                    .file("/work/templates/a.html", 0o644, "a")
+                    .file("/site/templates/a.html", 0o644, "a")
                     .file("/data/rules/r", 0o644, "r")
                     .file("/data/others/o", 0o644, "o")
             })
             .entrypoint(&["app"])
-            .workdir("/work")
+            .workdir("/site")
             .env("RULES=/nowhere:/data/rules/*")
         })
-        .asks(&["/work/templates/a.html", "/data/rules/r", "/data/others/o"])
+        .asks(&["/site/templates/a.html", "/data/rules/r", "/data/others/o"])
         .expect(
             r#"
-            stays: /work/templates/a.html
+            stays: /site/templates/a.html
             stays: /data/rules/r
             gone: /data/others/o
             "#,
