@@ -1,14 +1,16 @@
-//! What follows from removals: hidden entries, dead markers, carriers, emptied layers.
+//! [`Draft`]: removals and header changes on their way to steps.
+
+mod consequences;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::lowest::Lowest;
-use super::{Action, Because, Step, because, id, tables};
+pub(super) use consequences::Finished;
+
+use super::{Because, tables};
 use crate::finding::RuleId;
-use crate::inventory::{
-    Entry, EntryId, Fingerprint, InodeId, Inventory, Kind, Name, Replay, beneath, replay,
-};
+use crate::inventory::{EntryId, Fingerprint, Inventory, Kind};
 use crate::path::RootPath;
 use crate::rules::SMALLEST_IDENTITY;
 
@@ -40,17 +42,6 @@ struct Given {
     /// The headers that change.
     headers: Vec<EntryId>,
     because: Because,
-}
-
-/// Steps with what they amount to.
-pub(super) struct Finished {
-    pub(super) steps: Vec<Step>,
-    /// The merged view that is left.
-    pub(super) names: BTreeMap<RootPath, Name>,
-    pub(super) dropped: BTreeSet<EntryId>,
-    /// Layers in which files may be edited: those that are written anew, and all of them where nothing
-    /// may be hidden.
-    pub(super) hits: BTreeSet<u32>,
 }
 
 impl<'a> Draft<'a> {
@@ -135,33 +126,6 @@ impl<'a> Draft<'a> {
             return Some("file capability");
         }
         self.modes.contains_key(path).then_some("setuid or setgid bit")
-    }
-
-    /// All steps on files, with those that follow from others.
-    pub(super) fn finish(mut self) -> Finished {
-        self.forget_what_goes();
-        self.drop_hidden_copies();
-        let mut dropped = self.dropped();
-        let replayed = loop {
-            let replayed = replay(self.inventory, &dropped);
-            let hits = self.hits(&dropped, &replayed);
-            let more = self.consequences(&dropped, &replayed, &hits);
-            if more.is_empty() {
-                break replayed;
-            }
-            dropped.extend(more);
-        };
-        let mut hits = self.hits(&dropped, &replayed);
-        let emptied = self.emptied(&dropped, &hits);
-        let mut steps = self.steps();
-        steps.extend(self.owner_steps(&dropped));
-        steps.extend(self.link_steps(&replayed));
-        steps.extend(emptied);
-        if self.purge_hidden {
-            // Else what is edited would be hidden by its successor.
-            hits = (0..).zip(self.inventory.layers()).map(|(number, _)| number).collect();
-        }
-        Finished { steps, names: replayed.names, dropped, hits }
     }
 
     /// A tree covers what lies in it, and what goes needs no other change.
@@ -262,224 +226,6 @@ impl<'a> Draft<'a> {
         });
         by_name.map(|(id, _)| id).chain(self.hidden.keys().copied()).collect()
     }
-
-    /// Layers that a step touches.
-    fn hits(&self, dropped: &BTreeSet<EntryId>, replayed: &Replay) -> BTreeSet<u32> {
-        let modes = self
-            .modes
-            .iter()
-            .flat_map(|(path, (bits, _))| self.inventory.headers_with(path, *bits));
-        let capabilities =
-            self.capabilities.keys().flat_map(|path| self.inventory.headers_with_capability(path));
-        let owners = self.owners.values().flat_map(|given| given.headers.iter().copied());
-        let headers = modes.chain(capabilities).chain(owners).filter(|id| !dropped.contains(id));
-        let links = replayed.retargets.iter().map(|(id, _)| *id);
-        let carries = replayed.carries.iter().copied();
-        dropped
-            .iter()
-            .copied()
-            .chain(headers)
-            .chain(links)
-            .chain(carries)
-            .map(|id| id.layer)
-            .collect()
-    }
-
-    /// What else has to go: entries that would come back into view, then in layers that are written
-    /// anew what is hidden, and everywhere markers of removed names that hide nothing any more.
-    fn consequences(
-        &mut self,
-        dropped: &BTreeSet<EntryId>,
-        replayed: &Replay,
-        hits: &BTreeSet<u32>,
-    ) -> Vec<EntryId> {
-        let back = self.resurfaced(replayed);
-        if !back.is_empty() {
-            return back;
-        }
-        let because = because(id("hidden-entry"));
-        let lowest = self.lowest_layers(dropped);
-        let homes = self.layers_of_inodes(dropped);
-        let left = self.inventory.entries().filter(|(id, _)| !dropped.contains(id));
-        let mut more = Vec::new();
-        for (id, entry) in left {
-            let written = hits.contains(&id.layer);
-            let hit = written || self.purge_hidden;
-            match entry.kind {
-                _ if self.lazy.contains(&id) => {
-                    if written {
-                        self.tables.insert(id);
-                        more.push(id);
-                    }
-                }
-                Kind::Ignored => {}
-                Kind::Whiteout | Kind::Opaque => {
-                    let of_removed = self.ruled.contains(&entry.path);
-                    if (hit || of_removed)
-                        && !hides(&lowest, id.layer, &entry.path, entry.kind == Kind::Whiteout)
-                    {
-                        self.markers.insert(id);
-                        more.push(id);
-                    }
-                }
-                _ => {
-                    // A directory stays while anything is left beneath it, in whatever layer: some
-                    // engines want to see it before what lies in it.
-                    let needed =
-                        entry.kind == Kind::Directory && lowest.beneath(&entry.path).is_some();
-                    if hit
-                        && !needed
-                        && self.can_go(id, &homes)
-                        && !hides(&lowest, id.layer, &entry.path, false)
-                    {
-                        self.hidden.insert(id, because.clone());
-                        more.push(id);
-                    }
-                }
-            }
-        }
-        more
-    }
-
-    /// Entries in the view that is left which were not in the view before: something that hid them
-    /// went. A lower layer's table of contents may: it is about that layer alone, and goes with a
-    /// change of it.
-    fn resurfaced(&mut self, replayed: &Replay) -> Vec<EntryId> {
-        let before = self.inventory.names();
-        let because = because(id("hidden-entry"));
-        let mut back = Vec::new();
-        for (path, name) in &replayed.names {
-            let Some(entry) = name.entry.filter(|id| !self.lazy.contains(id)) else { continue };
-            if before.get(path).is_none_or(|old| old.inode != name.inode) {
-                self.hidden.insert(entry, because.clone());
-                back.push(entry);
-            }
-        }
-        back
-    }
-
-    /// Whether a hidden entry may go although no rule asks: not if another layer links to it.
-    fn can_go(&self, id: EntryId, homes: &HashMap<InodeId, (u32, u32)>) -> bool {
-        let inode = self.inventory.entry(id).inode.filter(|_| self.inventory.is_hidden(id));
-        inode.is_some_and(|inode| homes.get(&inode) == Some(&(id.layer, id.layer)))
-    }
-
-    /// For each inode the first and the last layer that still name it.
-    fn layers_of_inodes(&self, dropped: &BTreeSet<EntryId>) -> HashMap<InodeId, (u32, u32)> {
-        let mut homes = HashMap::new();
-        for (id, entry) in self.inventory.entries().filter(|(id, _)| !dropped.contains(id)) {
-            if let Some(inode) = entry.inode {
-                homes.entry(inode).or_insert((id.layer, id.layer)).1 = id.layer;
-            }
-        }
-        homes
-    }
-
-    /// For each name the lowest layer that still has it.
-    fn lowest_layers(&self, dropped: &BTreeSet<EntryId>) -> Lowest<'a> {
-        let inventory = self.inventory;
-        let left = inventory
-            .entries()
-            .filter(|(id, entry)| entry.inode.is_some() && !dropped.contains(id));
-        Lowest::new(left.map(|(id, entry)| (&entry.path, id.layer)))
-    }
-
-    /// Layers from which a step took something and nothing is left but directories that lower
-    /// layers have too. One layer stays in any case: engines want an image to have one.
-    fn emptied(&self, dropped: &BTreeSet<EntryId>, hits: &BTreeSet<u32>) -> Vec<Step> {
-        let mut directories: BTreeMap<RootPath, (u16, u32, u32)> = BTreeMap::new();
-        let owners = self.owners.values();
-        let owners: HashMap<EntryId, (u32, u32)> =
-            owners.flat_map(|given| given.headers.iter().map(|id| (*id, given.owner))).collect();
-        let mut emptied = Vec::new();
-        for (layer, number) in self.inventory.layers().iter().zip(0..) {
-            let left = || {
-                let entries = (0..).zip(&layer.entries);
-                entries.filter(|(index, _)| {
-                    !dropped.contains(&EntryId { layer: number, index: *index })
-                })
-            };
-            let attributes = |index: u32, entry: &Entry| {
-                let owner = owners.get(&EntryId { layer: number, index });
-                let (uid, gid) = owner.copied().unwrap_or((entry.uid, entry.gid));
-                (entry.mode, uid, gid)
-            };
-            let nothing_new = left().all(|(index, entry)| {
-                let same = attributes(index, entry);
-                entry.kind == Kind::Directory && directories.get(&entry.path) == Some(&same)
-            });
-            if hits.contains(&number) && nothing_new {
-                emptied.push(number as usize);
-            }
-            for (index, entry) in left() {
-                if entry.kind == Kind::Directory {
-                    directories.insert(entry.path.clone(), attributes(index, entry));
-                } else if entry.kind != Kind::Ignored {
-                    forget(&mut directories, &entry.path);
-                }
-            }
-        }
-        if emptied.len() == self.inventory.layers().len() {
-            emptied.pop();
-        }
-        let because = because(id("empty-layer"));
-        let step = |layer| Step { action: Action::DropEmptied { layer }, because: because.clone() };
-        emptied.into_iter().map(step).collect()
-    }
-
-    fn steps(&self) -> Vec<Step> {
-        let path_of = |id: &EntryId| self.inventory.entry(*id).path.clone();
-        let (dead, lazy) = (because(id("hidden-entry")), because(id("lazy-table")));
-        let removed = self
-            .removed
-            .iter()
-            .map(|(path, because)| (Action::Remove { path: path.clone() }, because.clone()));
-        let modes = self.modes.iter().map(|(path, (bits, because))| {
-            (Action::ClearMode { path: path.clone(), bits: *bits }, because.clone())
-        });
-        let capabilities = self.capabilities.iter().map(|(path, because)| {
-            (Action::ClearCapability { path: path.clone() }, because.clone())
-        });
-        let hidden = self.hidden.iter().map(|(entry, because)| {
-            (Action::DropHidden { entry: *entry, path: path_of(entry) }, because.clone())
-        });
-        let markers = self.markers.iter().map(|entry| {
-            (Action::DropMarker { entry: *entry, path: path_of(entry) }, dead.clone())
-        });
-        let tables = self
-            .tables
-            .iter()
-            .map(|entry| (Action::DropTable { entry: *entry, path: path_of(entry) }, lazy.clone()));
-        let all = removed.chain(modes).chain(capabilities).chain(hidden).chain(markers);
-        let all = all.chain(tables);
-        all.map(|(action, because)| Step { action, because }).collect()
-    }
-
-    /// Trees in which a header is left that changes.
-    fn owner_steps(&self, dropped: &BTreeSet<EntryId>) -> Vec<Step> {
-        let left = |given: &Given| given.headers.iter().any(|id| !dropped.contains(id));
-        let trees = self.owners.iter().filter(|(_, given)| left(given));
-        let step = |(path, given): (&RootPath, &Given)| {
-            let action = Action::SetOwner { path: path.clone(), owner: given.owner };
-            Step { action, because: given.because.clone() }
-        };
-        trees.map(step).collect()
-    }
-
-    /// Hardlinks that lose their target become the file, or link to another name.
-    fn link_steps(&self, replayed: &Replay) -> Vec<Step> {
-        let because = because(id("hidden-entry"));
-        let carries = replayed.carries.iter().filter_map(|entry| {
-            let there = self.inventory.entry(*entry);
-            let from = self.inventory.inode(there.inode?).carrier?;
-            Some(Action::Carry { entry: *entry, path: there.path.clone(), from })
-        });
-        let relinks = replayed.retargets.iter().map(|(entry, target)| {
-            let path = self.inventory.entry(*entry).path.clone();
-            Action::Relink { entry: *entry, path, target: target.clone() }
-        });
-        carries.chain(relinks).map(|action| Step { action, because: because.clone() }).collect()
-    }
 }
 
 /// Adds a rule to those that something is because of.
@@ -494,19 +240,4 @@ fn add_all(because: &mut Because, others: &Because) {
     } else {
         Arc::make_mut(because).extend(others.iter().cloned());
     }
-}
-
-/// Takes a path and all beneath it out of an ordered map.
-fn forget<V>(map: &mut BTreeMap<RootPath, V>, path: &RootPath) {
-    map.remove(path);
-    let within: Vec<RootPath> = beneath(map, path).map(|(path, _)| path.clone()).collect();
-    for path in within {
-        map.remove(&path);
-    }
-}
-
-/// Whether something of a lower layer lies beneath a path, or at it.
-fn hides(lowest: &Lowest<'_>, layer: u32, path: &RootPath, itself: bool) -> bool {
-    let lower = |found: u32| found < layer;
-    (itself && lowest.at(path).is_some_and(lower)) || lowest.beneath(path).is_some_and(lower)
 }
