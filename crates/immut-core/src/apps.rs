@@ -53,7 +53,7 @@ pub struct App {
     pub start: Vec<Start>,
     /// Folders that it writes to.
     #[serde(default)]
-    pub writable: Vec<Writable>,
+    pub writable: Vec<Folder>,
     /// Files that its user has to be able to read.
     #[serde(default)]
     pub readable: Vec<Pattern>,
@@ -86,24 +86,34 @@ pub enum Choice {
 /// A folder that the application writes to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Writable {
+pub struct Folder {
     /// The folder; a glob where several versions have one each.
     pub path: Pattern,
     /// What it has to be under a read-only root.
-    pub kind: Kind,
+    pub kind: Mount,
     /// Whether it is made where it is missing; else it is passed over.
     #[serde(default)]
     pub create: bool,
 }
 
-/// What a writable folder has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// What is mounted where a container has to be able to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum Mount {
     /// Memory: what is in it may go with the container.
     Tmpfs,
     /// A volume: what is in it has to stay.
     Volume,
+}
+
+impl Mount {
+    /// `tmpfs` or `volume`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tmpfs => "tmpfs",
+            Self::Volume => "volume",
+        }
+    }
 }
 
 /// A port that moves.
@@ -154,7 +164,7 @@ impl App {
     }
 
     /// The folders it writes to in this image, each with whether it has to be made.
-    pub fn folders(&self, matching: &Matching<'_>) -> Vec<(String, Kind, bool)> {
+    pub fn folders(&self, matching: &Matching<'_>) -> Vec<(String, Mount, bool)> {
         let mut folders = Vec::new();
         for one in &self.writable {
             let there = matching(&one.path);

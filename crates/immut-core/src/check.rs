@@ -4,7 +4,7 @@ use crate::error::{Error, LeftOut};
 use crate::image::Platform;
 use crate::inventory::Contents;
 use crate::name::Digest;
-use crate::needs::{Closure, Files, Known};
+use crate::needs::{Closure, Files, Learned};
 use crate::options::Options;
 use crate::plan::{Conflict, obstacles};
 use crate::planning::{Seen, see_image};
@@ -64,8 +64,8 @@ pub fn check(
 }
 
 fn checked(seen: Seen, stage: &Layout, options: &Options) -> Result<Checked, Error> {
-    let (subject, known) = (seen.subject(), Known::default());
-    let files = Files::new(Contents::new(&subject, stage), &known);
+    let (subject, learned) = (seen.subject(), Learned::default());
+    let files = Files::new(Contents::new(&subject, stage), &learned);
     let (closure, conflicts) = obstacles(&subject, &options.choices, &files);
     files.check()?;
     let unseen = closure.unseen().chain(seen.inventory.unseen()).cloned().collect();

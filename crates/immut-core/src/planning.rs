@@ -5,7 +5,7 @@ use crate::finding::Finding;
 use crate::image::{Image, Manifest, Platform, RuntimeConfig};
 use crate::inventory::{Contents, Inventory, Reading, Subject};
 use crate::name::Digest;
-use crate::needs::{Files, Known};
+use crate::needs::{Files, Learned};
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::rules::examine;
@@ -27,8 +27,8 @@ pub struct Planned {
     pub findings: Vec<Finding>,
     /// What would be done.
     pub plan: Plan,
-    /// What is known of the files that its start needs.
-    pub known: Known,
+    /// What was learned of the files that its start needs.
+    pub learned: Learned,
 }
 
 /// The plans of an image: its platforms, and what was left out.
@@ -118,10 +118,10 @@ pub(crate) fn see_image(
 fn plan_one(seen: Seen, stage: &Layout, options: &Options) -> Result<Planned, Error> {
     let subject = seen.subject();
     let findings = examine(&options.catalog, &subject);
-    let known = Known::default();
-    let files = Files::new(Contents::new(&subject, stage), &known);
+    let learned = Learned::default();
+    let files = Files::new(Contents::new(&subject, stage), &learned);
     let plan = Plan::new(&options.catalog, &subject, &findings, &options.choices, &files)?;
     files.check()?;
     let Seen { platform, manifest, config, inventory } = seen;
-    Ok(Planned { platform, manifest, config, inventory, findings, plan, known })
+    Ok(Planned { platform, manifest, config, inventory, findings, plan, learned })
 }

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use immut_core::apps::{App, Kind, Start};
+use immut_core::apps::{App, Start};
 use immut_core::rules::{Catalog, Matcher, Rule};
 use immut_testkit::pages;
 
@@ -182,7 +182,7 @@ fn app_section(page: &mut String, app: &App) {
         writeln!(page, "- start: {}", start_line(start)).expect("memory");
     }
     for one in &app.writable {
-        let kind = if one.kind == Kind::Tmpfs { "tmpfs" } else { "volume" };
+        let kind = one.kind.as_str();
         let made = if one.create { ", made where it is missing" } else { "" };
         writeln!(page, "- writes to `{}` ({kind}{made})", one.path).expect("memory");
     }

@@ -86,7 +86,7 @@ fn the_start_follows_what_is_there() {
 fn folders_are_those_there_and_those_made() {
     let image = image(&["/tmp", "/var/cache/nginx"]);
     let memory = app("haproxy").folders(&image);
-    assert_eq!(memory, [("/run/haproxy".to_owned(), Kind::Tmpfs, true)]);
+    assert_eq!(memory, [("/run/haproxy".to_owned(), Mount::Tmpfs, true)]);
     let folders = app("nginx").folders(&image);
     let folders: Vec<_> = folders.iter().map(|(path, _, made)| (path.as_str(), *made)).collect();
     assert_eq!(folders, [("/tmp", false), ("/var/cache/nginx", false)]);

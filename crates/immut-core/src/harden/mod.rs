@@ -12,7 +12,7 @@ use crate::finding::{Finding, Remedy};
 use crate::image::{Descriptor, Platform, RawManifest};
 use crate::inventory::{Contents, Inventory, Reading, Subject};
 use crate::name::{Digest, PinnedRef};
-use crate::needs::{Files, Known};
+use crate::needs::{Files, Learned};
 use crate::options::Options;
 use crate::plan::{Plan, Removed, Totals};
 use crate::planning::{Planned, plan_image};
@@ -146,7 +146,7 @@ fn make(
     options: &Options,
     early: Option<&Early<'_>>,
 ) -> Result<Outcome, Error> {
-    let Planned { platform, manifest, config, inventory, findings, plan, known } = planned;
+    let Planned { platform, manifest, config, inventory, findings, plan, learned } = planned;
     let settled = plan
         .settle()
         .map_err(|plan| Error::Conflicts(vec![Refused { platform: platform.clone(), plan }]))?;
@@ -170,7 +170,7 @@ fn make(
         findings.clone()
     } else {
         let inventory = inventory.renewed(fresh, &options.reading())?;
-        check(&rewritten, &inventory, stage, &known, options)?
+        check(&rewritten, &inventory, stage, &learned, options)?
     };
     Ok(Outcome { platform, source, rewritten, plan, found: findings, left, removed, layers })
 }
@@ -181,13 +181,13 @@ fn check(
     rewritten: &Rewritten,
     inventory: &Inventory,
     stage: &Layout,
-    known: &Known,
+    learned: &Learned,
     options: &Options,
 ) -> Result<Vec<Finding>, Error> {
     let (manifest, config) = (&rewritten.manifest, &rewritten.config);
     let subject = Subject { manifest, config, inventory };
     let findings = examine(&options.catalog, &subject);
-    let files = Files::new(Contents::new(&subject, stage), known);
+    let files = Files::new(Contents::new(&subject, stage), learned);
     let again = Plan::new(&options.catalog, &subject, &findings, &options.choices, &files)?;
     files.check()?;
     if again.is_empty() && again.conflicts.is_empty() {

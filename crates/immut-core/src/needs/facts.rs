@@ -51,10 +51,10 @@ fn read_full(content: &mut dyn FileContent, buffer: &mut [u8]) -> std::io::Resul
     Ok(filled)
 }
 
-/// What is known of files' contents, by their fingerprints: the hardened image has most of those that
+/// What was learned of files' contents, by their fingerprints: the hardened image has most of those that
 /// the image had, so its self-check reads nothing twice.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<Held>);
+pub struct Learned(Mutex<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
@@ -63,7 +63,7 @@ struct Held {
     bytes: usize,
 }
 
-impl Known {
+impl Learned {
     pub(super) fn get(&self, fingerprint: Fingerprint) -> Option<Facts> {
         self.held().facts.get(&fingerprint).cloned()
     }

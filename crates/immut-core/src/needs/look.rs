@@ -7,7 +7,7 @@ use globset::GlobBuilder;
 use serde::Deserialize;
 
 use super::elf::Elf;
-use super::facts::{Facts, Known};
+use super::facts::{Facts, Learned};
 use super::loader;
 use crate::image::RuntimeConfig;
 use crate::inventory::{
@@ -21,18 +21,18 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// The most folders of `PATH` that are looked into; real ones have some ten.
 const MOST_FOLDERS: usize = 200;
 
-/// The contents of an image's files, and what is known of them already.
+/// The contents of an image's files, and what was learned of them already.
 #[derive(Debug)]
 pub struct Files<'a> {
     contents: Contents<'a>,
-    known: &'a Known,
+    learned: &'a Learned,
     failure: Mutex<Option<inventory::Error>>,
 }
 
 impl<'a> Files<'a> {
     /// Of the files of an image.
-    pub fn new(contents: Contents<'a>, known: &'a Known) -> Self {
-        Self { contents, known, failure: Mutex::default() }
+    pub fn new(contents: Contents<'a>, learned: &'a Learned) -> Self {
+        Self { contents, learned, failure: Mutex::default() }
     }
 
     /// The error that reading a file ended in, if one did: then nothing that was proven counts.
@@ -74,11 +74,11 @@ impl<'a> Files<'a> {
 
     fn facts(&self, inode: &Inode) -> Option<Facts> {
         let fingerprint = inode.fingerprint?;
-        if let Some(facts) = self.known.get(fingerprint) {
+        if let Some(facts) = self.learned.get(fingerprint) {
             return Some(facts);
         }
         let facts = self.see(inode, Facts::of)?;
-        self.known.put(fingerprint, facts.clone());
+        self.learned.put(fingerprint, facts.clone());
         Some(facts)
     }
 }
@@ -224,7 +224,7 @@ impl<'a> Look<'a> {
     }
 }
 
-impl loader::Files for Look<'_> {
+impl loader::FileSystem for Look<'_> {
     fn resolve(&self, path: &RootPath) -> Option<loader::Found> {
         let resolution = self.inventory.resolve(path);
         Some(loader::Found { links: resolution.links, file: resolution.found? })

@@ -20,7 +20,7 @@ mod wrappers;
 use std::collections::BTreeSet;
 
 pub(crate) use exec_form::{ExecForm, Purpose, Refusal, Suggestion};
-pub use facts::Known;
+pub use facts::Learned;
 pub use hop::Hop;
 pub use loaded::{Error as LoadedError, Loaded, Rule as LoadedRule, Wanted};
 pub use look::Files;

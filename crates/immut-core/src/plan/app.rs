@@ -16,9 +16,8 @@ use super::choices::with_test;
 use super::convert::Converted;
 use super::drops::Draft;
 use super::places::Place;
-use super::writable::Mount;
 use super::{Action, Choices, Error, Step, accounts, because, command_line, conflicts, id};
-use crate::apps::{App, Choice, Kind, Port, Sign, Started};
+use crate::apps::{App, Choice, Mount, Port, Sign, Started};
 use crate::image::{Healthcheck, RuntimeConfig};
 use crate::inventory::{Content, EntryId};
 use crate::needs::{Closure, Files, Look};
@@ -255,7 +254,7 @@ impl Fitted<'_> {
     /// does not go.
     pub(super) fn closure(&self, draft: &Draft<'_>, look: &Look<'_>) -> Closure {
         let Fitting { app, program, started, .. } = &self.fitting;
-        let volumes = app.writable.iter().filter(|one| one.kind == Kind::Volume);
+        let volumes = app.writable.iter().filter(|one| one.kind == Mount::Volume);
         let worked_on = (app.readable.iter())
             .chain(app.edits.iter().map(|edit| &edit.file))
             .chain(volumes.map(|one| &one.path));
@@ -271,11 +270,7 @@ impl Fitted<'_> {
     /// The folders that the application writes to.
     pub(super) fn places(&self, look: &Look<'_>) -> Vec<Place> {
         let folders = self.fitting.app.folders(&|glob| look.names_matching(glob)).into_iter();
-        let place = |(path, kind, create): (String, Kind, bool)| {
-            let kind = match kind {
-                Kind::Tmpfs => Mount::Tmpfs,
-                Kind::Volume => Mount::Volume,
-            };
+        let place = |(path, kind, create): (String, Mount, bool)| {
             Some(Place { path: path.parse().ok()?, kind, create, rule: id("app-profile") })
         };
         folders.filter_map(place).collect()

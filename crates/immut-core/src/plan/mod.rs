@@ -41,7 +41,9 @@ pub use layering::{Bundle, Layering};
 pub use packages::{Package, Packages};
 pub(crate) use places::{ANNOTATION, annotation};
 pub use removed::Removed;
-pub use writable::{Mount, Writable};
+pub use writable::Writable;
+
+pub use crate::apps::Mount;
 
 use crate::finding::RuleId;
 use crate::inventory::EntryId;

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::writable::{Mount, Writable};
+use super::writable::Writable;
 use super::{Choices, id};
+use crate::apps::Mount;
 use crate::finding::RuleId;
 use crate::image::Manifest;
 use crate::needs::Look;

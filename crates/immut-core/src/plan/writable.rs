@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::drops::Draft;
 use super::places::{Place, is_system};
 use super::reach::User;
 use super::user::PlannedUser;
 use super::{Action, Because, Choices, Step};
+use crate::apps::Mount;
 use crate::finding::RuleId;
 use crate::inventory::{InodeId, Inventory, Kind, Name};
 use crate::path::RootPath;
@@ -25,26 +24,6 @@ pub struct Writable {
     pub kind: Mount,
     /// Why.
     pub because: Because,
-}
-
-/// What is mounted where a container has to be able to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mount {
-    /// Memory: what is in it may go with the container.
-    Tmpfs,
-    /// A volume: what is in it has to stay.
-    Volume,
-}
-
-impl Mount {
-    /// `tmpfs` or `volume`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tmpfs => "tmpfs",
-            Self::Volume => "volume",
-        }
-    }
 }
 
 /// What is done so that the user can write where it has to.

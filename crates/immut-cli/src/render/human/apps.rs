@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use immut_core::apps::{App, Kind, Start};
+use immut_core::apps::{App, Start};
 use immut_core::plan::command_line;
 
 use super::{BOLD, DIM, product};
@@ -40,10 +40,7 @@ pub(crate) fn app(app: &App) {
         &mut text,
         "writes to",
         app.writable.iter().map(|one| {
-            let kind = match one.kind {
-                Kind::Tmpfs => "tmpfs",
-                Kind::Volume => "volume",
-            };
+            let kind = one.kind.as_str();
             let made = if one.create { ", made where it is missing" } else { "" };
             format!("{}  {DIM}{kind}{made}{DIM:#}", one.path)
         }),

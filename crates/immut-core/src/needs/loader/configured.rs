@@ -7,7 +7,7 @@ use std::path::Path;
 
 use globset::GlobBuilder;
 
-use super::Files;
+use super::FileSystem;
 use crate::path::RootPath;
 
 /// Files that are read; real images have a handful.
@@ -16,7 +16,7 @@ const MOST_FILES: usize = 256;
 const MOST_FOLDERS: usize = 1024;
 
 /// The folders that `/etc/ld.so.conf` and what it includes name, each once.
-pub(super) fn folders(files: &dyn Files) -> Vec<RootPath> {
+pub(super) fn folders(files: &dyn FileSystem) -> Vec<RootPath> {
     let mut folders = Vec::new();
     let mut seen = BTreeSet::new();
     let mut todo: Vec<RootPath> = "/etc/ld.so.conf".parse().into_iter().collect();
@@ -49,7 +49,7 @@ fn include(line: &[u8]) -> Option<&[u8]> {
 }
 
 /// The files that an include names. Wildcards are for the last component; others name nothing.
-fn included(files: &dyn Files, by: &RootPath, pattern: &[u8]) -> Vec<RootPath> {
+fn included(files: &dyn FileSystem, by: &RootPath, pattern: &[u8]) -> Vec<RootPath> {
     let pattern = by.link_target(pattern);
     let Some(directory) = pattern.parent() else { return Vec::new() };
     let Ok(glob) = std::str::from_utf8(pattern.file_name()) else { return Vec::new() };

@@ -8,7 +8,7 @@ use super::cache::{Cache, Cached};
 use super::hunt::Hunt;
 use super::process::ancestors;
 use super::tokens::Tokens;
-use super::{Files, How, Loaded, configured};
+use super::{FileSystem, How, Loaded, configured};
 use crate::needs::elf::{Elf, Machine};
 use crate::path::RootPath;
 
@@ -36,7 +36,7 @@ const CACHE: &str = "/etc/ld.so.cache";
 impl Glibc {
     /// Reads what the loader of that image goes by. What is wrong with it goes to `unseen`.
     pub(super) fn of(
-        files: &dyn Files,
+        files: &dyn FileSystem,
         machine: Machine,
         loader: Option<&Elf>,
         with_cache: bool,
@@ -184,7 +184,7 @@ impl Glibc {
     }
 }
 
-fn read_cache(files: &dyn Files, machine: Machine, unseen: &mut Vec<String>) -> Option<Cache> {
+fn read_cache(files: &dyn FileSystem, machine: Machine, unseen: &mut Vec<String>) -> Option<Cache> {
     let path: RootPath = CACHE.parse().ok()?;
     let found = files.resolve(&path)?;
     let Some(content) = files.text(&found.file) else {
@@ -215,7 +215,7 @@ fn lib(folder: &[u8]) -> Option<&[u8]> {
 }
 
 /// The names in `/etc/ld.so.preload`: separated by blanks and colons, `#` begins a comment.
-pub(super) fn preloaded(files: &dyn Files) -> Vec<Vec<u8>> {
+pub(super) fn preloaded(files: &dyn FileSystem) -> Vec<Vec<u8>> {
     let found = "/etc/ld.so.preload".parse().ok().and_then(|path| files.resolve(&path));
     let text = found.and_then(|found| files.text(&found.file)).unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n');

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Environment, Files, Found, How, Looked, Miss, Place};
+use super::{Environment, FileSystem, Found, How, Looked, Miss, Place};
 use crate::needs::elf::{Kind, Machine};
 use crate::path::{MAX_LEN, RootPath};
 
@@ -29,7 +29,7 @@ const VARIANTS: &[u8] = b"glibc-hwcaps";
 
 /// What all hunts of a process share.
 pub(super) struct Ground<'a> {
-    pub(super) files: &'a dyn Files,
+    pub(super) files: &'a dyn FileSystem,
     pub(super) environment: &'a Environment,
     /// What libraries have to be for.
     pub(super) machine: Machine,
@@ -42,7 +42,7 @@ pub(super) struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     pub(super) fn new(
-        files: &'a dyn Files,
+        files: &'a dyn FileSystem,
         environment: &'a Environment,
         machine: Machine,
         passes_others: bool,

@@ -20,7 +20,7 @@ use super::elf::{Elf, Machine};
 use crate::path::RootPath;
 
 /// The files of an image, as a loader asks for them.
-pub(crate) trait Files {
+pub(crate) trait FileSystem {
     /// Follows the links on the way to a file or folder; none if nothing is there.
     fn resolve(&self, path: &RootPath) -> Option<Found>;
     /// Facts of a resolved file; none if it is no ELF file.

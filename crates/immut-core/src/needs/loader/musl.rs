@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::hunt::Hunt;
 use super::process::ancestors;
 use super::tokens::Tokens;
-use super::{Files, How, Loaded};
+use super::{FileSystem, How, Loaded};
 use crate::needs::elf::{Elf, Machine};
 use crate::path::RootPath;
 
@@ -36,7 +36,7 @@ pub(super) fn is_needed_by(elf: &Elf) -> bool {
 impl Musl {
     /// Reads the path file of the loader of that name, which lies in `etc` beside the loader's
     /// folder. There is no default beside one that is there.
-    pub(super) fn of(files: &dyn Files, loader: &RootPath, machine: Machine) -> Self {
+    pub(super) fn of(files: &dyn FileSystem, loader: &RootPath, machine: Machine) -> Self {
         let prefix = loader.parent().and_then(|folder| folder.parent());
         let architecture = architecture(loader).or_else(|| machine.musl_name().map(str::as_bytes));
         let file = prefix.zip(architecture).map(|(prefix, architecture)| {

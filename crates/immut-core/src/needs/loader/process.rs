@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::glibc::{self, Glibc};
 use super::hunt::{Ground, Hunt, Trophy};
 use super::musl::{self, Musl};
-use super::{Environment, Family, Files, Found, How, Interpreter, Library, Loaded, Place, Role};
+use super::{
+    Environment, Family, FileSystem, Found, How, Interpreter, Library, Loaded, Place, Role,
+};
 use crate::needs::elf::Elf;
 use crate::path::RootPath;
 
@@ -46,7 +48,7 @@ impl<'a> Process<'a> {
     /// Starts a program: follows breadth first what it needs, and what that needs. None if the path
     /// leads to no ELF file. A library in the place of the program is taken to be loaded alone.
     pub(crate) fn start(
-        files: &'a dyn Files,
+        files: &'a dyn FileSystem,
         program: &RootPath,
         environment: &'a Environment,
     ) -> Option<Self> {
@@ -267,7 +269,11 @@ pub(super) fn ancestors(loaded: &[Loaded], file: usize) -> impl Iterator<Item = 
     std::iter::successors(loaded.get(file), |file| loaded.get(file.first_for?))
 }
 
-fn interpreter(files: &dyn Files, elf: &Elf, environment: &Environment) -> Option<Interpreter> {
+fn interpreter(
+    files: &dyn FileSystem,
+    elf: &Elf,
+    environment: &Environment,
+) -> Option<Interpreter> {
     let name = elf.interpreter.clone()?;
     let path = environment.working_dir.join(b"x").link_target(&name);
     Some(Interpreter { found: files.resolve(&path), name })
@@ -276,7 +282,7 @@ fn interpreter(files: &dyn Files, elf: &Elf, environment: &Environment) -> Optio
 /// Whose loader it is, and whether it is gcompat's. What the loader says of itself counts more than
 /// the name by which it is asked for.
 fn family(
-    files: &dyn Files,
+    files: &dyn FileSystem,
     program: &Elf,
     interpreter: Option<&Interpreter>,
     loader: Option<&Elf>,

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::{Files, Found};
+use super::super::{FileSystem, Found};
 use crate::needs::elf::Elf;
 use crate::path::RootPath;
 
@@ -27,7 +27,7 @@ impl Disk {
     }
 }
 
-impl Files for Disk {
+impl FileSystem for Disk {
     fn resolve(&self, path: &RootPath) -> Option<Found> {
         let mut links = Vec::new();
         let mut todo: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use immut_testkit::elf::Build;
 
-use super::super::{Files, Found};
+use super::super::{FileSystem, Found};
 use crate::needs::elf::Elf;
 use crate::path::RootPath;
 
@@ -48,7 +48,7 @@ impl Image {
     }
 }
 
-impl Files for Image {
+impl FileSystem for Image {
     fn resolve(&self, path: &RootPath) -> Option<Found> {
         let mut links = Vec::new();
         let mut here = RootPath::root();

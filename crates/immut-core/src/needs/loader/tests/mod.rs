@@ -6,7 +6,7 @@ mod image;
 mod musl;
 mod real;
 
-use super::{Environment, Files, How, Library, Process};
+use super::{Environment, FileSystem, How, Library, Process};
 use crate::path::RootPath;
 use image::path;
 
@@ -21,11 +21,15 @@ fn library<'p>(process: &'p Process<'_>, name: &str) -> &'p Library {
 }
 
 /// Where `/app/bin/program` finds a library, and how.
-fn finds(files: &dyn Files, name: &str) -> Option<(String, How)> {
+fn finds(files: &dyn FileSystem, name: &str) -> Option<(String, How)> {
     finds_in(files, &environment(), name)
 }
 
-fn finds_in(files: &dyn Files, environment: &Environment, name: &str) -> Option<(String, How)> {
+fn finds_in(
+    files: &dyn FileSystem,
+    environment: &Environment,
+    name: &str,
+) -> Option<(String, How)> {
     let process = Process::start(files, &path(PROGRAM), environment).expect("a program");
     let place = library(&process, name).place.as_ref()?;
     Some((place.found.file.to_string(), place.how.clone()))
