@@ -15,8 +15,17 @@ from .registry import discard
 
 MIB = 1 << 20
 APPLICATION = "usr/bin/python3.11"
-# In every image: what starts, something to remove, and by what packages are known.
-ALWAYS = (APPLICATION, "usr/bin/dash", "var/lib/dpkg/status", "var/lib/dpkg/info/")
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
+# In every image: what starts with its loader and its libraries, something to remove, and by what packages are known.
+ALWAYS = (
+    APPLICATION,
+    *(f"{LIBRARIES}/{name}" for name in ("ld-linux-x86-64.so.", "libc.so.", "libexpat.so.", "libm.so.", "libz.so.")),
+    "usr/bin/dash",
+    "var/lib/dpkg/status",
+    "var/lib/dpkg/info/",
+)
+# Links by which the loader and the libraries are found.
+LINKS = ["lib", "lib64", "usr/lib64/ld-linux-x86-64.so.2", f"{LIBRARIES}/libexpat.so.1", f"{LIBRARIES}/libz.so.1"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Series:
 
     def _image(self, name, title, layers):
         """A layer is a list of parts; a part is names, and the folder that they get in the image or None."""
+        (names, folder), *more = layers[0]
+        layers = [[(sorted(names + LINKS), folder), *more], *layers[1:]]
 
         def push(reference):
             build = self.kitchen.work / "build"
