@@ -1,8 +1,10 @@
 //! [`App`]: how a known application is started without its entrypoint script, as data
 //! (`catalog/apps/*.toml`).
 
+mod ask;
 mod edit;
 mod recognise;
+mod search;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -13,9 +15,12 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+pub use ask::{Ask, Demand};
 pub(crate) use edit::MOST_BYTES;
-pub use edit::{Edit, Edited, Search};
+pub use edit::{Edit, Edited};
 pub use recognise::{Recognise, Sign, Start, Started};
+pub(crate) use search::Found;
+pub use search::Search;
 pub use text::Pattern;
 
 /// How a profile sees an image: the paths that match a glob, in order. Globs have a leading slash, `*`
@@ -63,6 +68,9 @@ pub struct App {
     /// Changes of its configuration.
     #[serde(default)]
     pub edits: Vec<Edit>,
+    /// What its configuration asks of the user.
+    #[serde(default)]
+    pub asks: Vec<Ask>,
     /// Variables that are set unless the image has them.
     #[serde(default, deserialize_with = "text::variables")]
     pub env: BTreeMap<String, String>,

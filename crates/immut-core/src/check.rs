@@ -66,9 +66,10 @@ pub fn check(
 fn checked(seen: Seen, stage: &Layout, options: &Options) -> Result<Checked, Error> {
     let (subject, learned) = (seen.subject(), Learned::default());
     let files = Files::new(Contents::new(&subject, stage), &learned);
-    let (closure, conflicts) = obstacles(&subject, &options.choices, &files);
+    let (closure, against) = obstacles(&subject, &options.choices, &files);
     files.check()?;
-    let unseen = closure.unseen().chain(seen.inventory.unseen()).cloned().collect();
+    let unseen = closure.unseen().chain(&against.unseen).chain(seen.inventory.unseen());
+    let unseen = unseen.cloned().collect();
     let (platform, digest) = (seen.platform, seen.manifest.digest());
-    Ok(Checked { platform, digest, closure, conflicts, unseen })
+    Ok(Checked { platform, digest, closure, conflicts: against.conflicts, unseen })
 }

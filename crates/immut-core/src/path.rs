@@ -101,6 +101,26 @@ impl RootPath {
         (!self.is_root()).then(|| Self(Arc::from(self.parent_bytes())))
     }
 
+    /// This path and the directories above it, up to the root.
+    ///
+    /// ```
+    /// use immut_core::path::RootPath;
+    /// let path: RootPath = "/usr/bin".parse()?;
+    /// let all: Vec<String> = path.ancestors().map(|path| path.to_string()).collect();
+    /// assert_eq!(all, ["/usr/bin", "/usr", "/"]);
+    /// # Ok::<(), immut_core::path::Error>(())
+    /// ```
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), Self::parent)
+    }
+
+    /// The same from the root down.
+    pub fn top_down(&self) -> Vec<Self> {
+        let mut all: Vec<Self> = self.ancestors().collect();
+        all.reverse();
+        all
+    }
+
     fn parent_bytes(&self) -> &[u8] {
         memchr::memrchr(b'/', &self.0).map_or(&[], |slash| &self.0[..slash])
     }

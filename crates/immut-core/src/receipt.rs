@@ -121,7 +121,7 @@ pub struct Layer {
     pub source: Digest,
     /// `untouched`, `rewritten`, `dropped` or `arranged`.
     pub outcome: &'static str,
-    /// Its blob after, if there is one.
+    /// Its blob after; none where it was dropped, or its files lie in `arranged`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Digest>,
     /// How it was encoded, if it was rewritten.
@@ -211,12 +211,12 @@ pub struct WritablePath {
     /// `tmpfs` or `volume`.
     pub kind: &'static str,
     /// The rules.
-    pub because: Because,
+    pub rules: Because,
 }
 
 impl From<&Writable> for WritablePath {
     fn from(one: &Writable) -> Self {
-        Self { path: one.path.clone(), kind: one.kind.as_str(), because: one.because.clone() }
+        Self { path: one.path.clone(), kind: one.kind.as_str(), rules: one.because.clone() }
     }
 }
 
@@ -280,7 +280,7 @@ pub(crate) fn config_change(action: &Action, rules: &Because) -> Option<ConfigCh
         Action::SetVariable { name, value } => ("/config/Env", format!("{name}={value}").into()),
         Action::SetWorkingDir { to } => ("/config/WorkingDir", to.clone().into()),
         Action::SetHealthcheck { to } => ("/config/Healthcheck", to.clone().unwrap_or_default()),
-        Action::MovePort { to, .. } => ("/config/ExposedPorts", format!("{to}").into()),
+        Action::MovePort { to, .. } => ("/config/ExposedPorts", to.to_string().into()),
         _ => return None,
     };
     Some(ConfigChange { pointer, to, rules: rules.clone() })

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use immut_core::apps::{App, Start};
+use immut_core::apps::{App, Ask, Demand, Start};
 use immut_core::rules::{Catalog, Matcher, Rule};
 use immut_testkit::pages;
 
@@ -87,6 +87,9 @@ service. A refusal names the profile that would settle it. What was done, and wh
 - **Configuration** is edited where a search finds something; links are followed inside the image, and each text is
   edited once. What is larger than 1 MiB, no text, or has several names is left alone, and the plan says so.
 - **Ports** move in the image's list too, if an edit moved them.
+- **What is asked of the user** counts without `--app` too: where the image starts the application itself, and its
+  configuration asks for root or for a folder that the user may not write, the image would not start, so it is
+  refused with the line. A start that names a file of its own (`nginx -c /srv/nginx.conf`) is not read for that.
 
 ";
 
@@ -134,6 +137,11 @@ replace = "port = 8080"
 port = 80                                   # the port that this moves
 why = "a user other than root may not listen below 1024"
 
+[[asks]]
+file = "/etc/mine/*.conf"                   # without it: the words of the start, one in a line
+writes = '^log = (/.+)$'                    # or root = '^chroot', or folders = ["/var/lib/mine"]
+unless = '^--no-log$'                       # found there, or among the words
+
 [env]
 MINE_HOME = "/var/lib/mine"                 # unless the image sets it
 ```
@@ -143,7 +151,8 @@ MINE_HOME = "/var/lib/mine"                 # unless the image sets it
 fn the_example_of_a_profile_is_one() {
     let example = OWN_APPS.split("```").nth(1).and_then(|text| text.strip_prefix("toml\n"));
     let app: App = example.expect("an example").parse().unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((app.edits.len(), app.writable.len(), app.env.len()), (1, 1, 1));
+    let parts = [app.edits.len(), app.writable.len(), app.asks.len(), app.env.len()];
+    assert_eq!(parts, [1; 4]);
 }
 
 fn apps() -> String {
@@ -189,6 +198,9 @@ fn app_section(page: &mut String, app: &App) {
     for edit in &app.edits {
         writeln!(page, "- edits `{}`: {}", edit.file, edit.why).expect("memory");
     }
+    for ask in &app.asks {
+        writeln!(page, "- asks its user {}", quoted(ask)).expect("memory");
+    }
     for (what, globs) in [("lets its user read", &app.readable), ("needs", &app.needs)] {
         if !globs.is_empty() {
             writeln!(page, "- {what} {}", code(globs)).expect("memory");
@@ -200,6 +212,22 @@ fn app_section(page: &mut String, app: &App) {
     for note in &app.notes {
         writeln!(page, "- {note}").expect("memory");
     }
+}
+
+/// What is asked for, with its search and its files as code.
+fn quoted(ask: &Ask) -> String {
+    let Ask { file, unless, demand, .. } = ask;
+    let mut text = ask.to_string();
+    let search = match demand {
+        Demand::Root(search) | Demand::Writes(search) => Some(search),
+        Demand::Folders(_) => None,
+    };
+    let folders = if let Demand::Folders(folders) = demand { &folders[..] } else { &[] };
+    let globs = file.iter().chain(folders).map(ToString::to_string);
+    for part in search.into_iter().chain(unless).map(ToString::to_string).chain(globs) {
+        text = text.replace(&part, &format!("`{part}`"));
+    }
+    text
 }
 
 fn start_line(start: &Start) -> String {

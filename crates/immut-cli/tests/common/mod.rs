@@ -318,6 +318,12 @@ impl Podman {
         Run::of(self.command().args(arguments).stdin(Stdio::null()))
     }
 
+    /// Loads the image of a docker archive, and gives its name.
+    pub(crate) fn load(&self, archive: &Path) -> String {
+        let loaded = self.run(&["load", "-q", "-i", text(archive)]).code(0);
+        loaded.stdout.trim().trim_start_matches("Loaded image: ").to_owned()
+    }
+
     /// Ends the test unless the web server of `testdata` starts from the image, confined, as the user
     /// that hardening set.
     #[track_caller]

@@ -37,9 +37,8 @@ fn redis_starts_in_each_profile() {
 
 /// Ends the test unless redis starts from the image, confined, answers, and has no shell.
 fn answers(podman: &Podman, archive: &Path, name: &str) {
-    let loaded = podman.run(&["load", "-q", "-i", text(archive)]).code(0);
-    let id = loaded.stdout.trim().trim_start_matches("Loaded image: ");
-    let start = [&["run", "-d", "--name", name, "--tmpfs=/data"][..], &CONFINED, &[id]].concat();
+    let id = podman.load(archive);
+    let start = [&["run", "-d", "--name", name, "--tmpfs=/data"][..], &CONFINED, &[&id]].concat();
     podman.run(&start).code(0);
     let answered = (0..100).any(|_| {
         thread::sleep(Duration::from_millis(100));
@@ -50,6 +49,6 @@ fn answers(podman: &Podman, archive: &Path, name: &str) {
     assert!(answered, "{logs}");
     assert!(user.stdout.contains("65532"), "{user}");
     let shell = ["run", "--rm", "--entrypoint=/bin/sh"];
-    let shell = [&shell[..], &CONFINED, &[id, "-c", "true"]].concat();
+    let shell = [&shell[..], &CONFINED, &[&id, "-c", "true"]].concat();
     podman.run(&shell).code(127);
 }

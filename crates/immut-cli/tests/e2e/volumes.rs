@@ -25,8 +25,8 @@ fn a_hardened_container_writes_into_its_volume() {
     run(&[&harden[..], &["--receipt", text(&receipt)]].concat()).code(0);
     let receipt = &json_file(&receipt)["platforms"][0];
     let writable = json!([
-        { "path": "/cache", "kind": "tmpfs", "because": ["chosen-writable"] },
-        { "path": "/data", "kind": "volume", "because": ["volume"] },
+        { "path": "/cache", "kind": "tmpfs", "rules": ["chosen-writable"] },
+        { "path": "/data", "kind": "volume", "rules": ["volume"] },
     ]);
     assert_eq!(receipt["writable"], writable);
     let given = json!({
@@ -34,8 +34,7 @@ fn a_hardened_container_writes_into_its_volume() {
     });
     assert!(receipt["changed"].as_array().expect("a list").contains(&given), "{receipt}");
     let touch = |name: &str, user: &str, path: &str| {
-        let loaded = podman.run(&["load", "-q", "-i", text(&archive(name))]).code(0);
-        let id = loaded.stdout.trim().trim_start_matches("Loaded image: ").to_owned();
+        let id = podman.load(&archive(name));
         let start = [&["run", "--rm"][..], &CONFINED, &["--user", user, &id, path]].concat();
         podman.run(&start)
     };
@@ -51,7 +50,7 @@ fn a_hardened_container_writes_into_its_volume() {
 /// An image of this machine's `touch` with its libraries, root's, with a volume that is root's.
 fn recipe() -> Option<Recipe> {
     let touch = peers::require("touch")?;
-    let listed = Command::new("ldd").arg(&touch).output().expect("ldd runs");
+    let listed = Command::new(peers::require("ldd")?).arg(&touch).output().expect("ldd runs");
     let listed = String::from_utf8(listed.stdout).expect("text");
     let paths = listed.split_ascii_whitespace().filter(|word| word.starts_with('/'));
     let files: Vec<PathBuf> = paths.map(PathBuf::from).collect();

@@ -1,9 +1,9 @@
 //! [`Edit`]: one change of a configuration file.
 
-use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::Pattern;
+use super::search::Search;
 
 /// A search and its replacement.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,12 +22,6 @@ pub struct Edit {
     pub why: String,
 }
 
-/// A regular expression; `^` and `$` are the ends of a line. It is compiled when it is used, and takes
-/// no more time than the text is long.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Search(String);
-
 /// A text after an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
@@ -40,8 +34,6 @@ pub struct Edited {
 /// The largest text that is edited, and that an edit may give, in bytes: a configuration file is far
 /// smaller.
 pub(crate) const MOST_BYTES: usize = 1 << 20;
-/// What a compiled expression may take, in bytes.
-const MOST_COMPILED: usize = 1 << 20;
 
 impl Edit {
     /// A text with this edit made; none if either is larger than such texts are.
@@ -49,7 +41,7 @@ impl Edit {
         if text.len() > MOST_BYTES {
             return None;
         }
-        let expression = expression(&self.find.0).expect("it was compiled when it was read");
+        let expression = self.find.compiled();
         let mut edited = Edited { text: String::with_capacity(text.len()), count: 0 };
         let mut end = 0;
         for found in expression.captures_iter(text) {
@@ -66,25 +58,4 @@ impl Edit {
         edited.text.push_str(&text[end..]);
         (edited.text.len() <= MOST_BYTES).then_some(edited)
     }
-}
-
-impl TryFrom<String> for Search {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match expression(&text) {
-            Ok(_) => Ok(Self(text)),
-            Err(error) => Err(format!("{text:?} cannot be searched for: {error}")),
-        }
-    }
-}
-
-impl std::fmt::Display for Search {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn expression(text: &str) -> Result<Regex, regex_lite::Error> {
-    RegexBuilder::new(text).multi_line(true).size_limit(MOST_COMPILED).build()
 }

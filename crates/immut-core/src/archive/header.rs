@@ -37,13 +37,18 @@ pub(super) const GNU_REAL_SIZE: Range<usize> = 483..495;
 /// A number: octal digits, or base-256 if the first bit is set. A field without a digit is 0; none
 /// for what is negative, no number, or more than 63 bits hold.
 pub(super) fn number(field: &[u8]) -> Option<u64> {
+    signed(field).and_then(|number| u64::try_from(number).ok())
+}
+
+/// A number that may be below zero.
+pub(super) fn signed(field: &[u8]) -> Option<i64> {
     match field.first() {
-        Some(first) if first & 0x80 != 0 => base_256(field).and_then(|n| u64::try_from(n).ok()),
+        Some(first) if first & 0x80 != 0 => base_256(field),
         _ => octal(field),
     }
 }
 
-fn octal(field: &[u8]) -> Option<u64> {
+fn octal(field: &[u8]) -> Option<i64> {
     let blank = |byte: &u8| matches!(byte, 0 | b' ');
     let Some(first) = field.iter().position(|byte| !blank(byte)) else { return Some(0) };
     let last = field.iter().rposition(|byte| !blank(byte))?;
@@ -51,7 +56,7 @@ fn octal(field: &[u8]) -> Option<u64> {
         b'0'..=b'7' => number.checked_mul(8)?.checked_add(u64::from(digit - b'0')),
         _ => None,
     });
-    number.filter(|number| i64::try_from(*number).is_ok())
+    number.and_then(|number| i64::try_from(number).ok())
 }
 
 /// Two's complement, the highest byte first; its first bit only says that it is one.

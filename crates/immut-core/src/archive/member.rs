@@ -195,8 +195,7 @@ pub(super) fn global(extension: Extension) -> Result<Member, Error> {
     let changes = |key: &[u8]| {
         matches!(key, b"path" | b"linkpath" | b"size" | b"uid" | b"gid")
             || key.starts_with(b"GNU.sparse.")
-            || key.starts_with(b"SCHILY.xattr.")
-            || key.starts_with(b"LIBARCHIVE.xattr.")
+            || is_xattr(key)
     };
     if pax.keys().any(changes) {
         return Err(refuse("it changes names, sizes, owners or attributes of all entries"));
@@ -214,6 +213,11 @@ pub(super) fn global(extension: Extension) -> Result<Member, Error> {
         sparse: None,
         pax,
     })
+}
+
+/// Whether a PAX record is an extended attribute, in star's spelling or libarchive's.
+pub(super) fn is_xattr(key: &[u8]) -> bool {
+    key.starts_with(b"SCHILY.xattr.") || key.starts_with(b"LIBARCHIVE.xattr.")
 }
 
 pub(super) fn is_capability(key: &[u8]) -> bool {

@@ -35,7 +35,7 @@ pub(crate) struct Mtime {
 impl Attributes {
     /// What the headers of a member say.
     pub(crate) fn of(member: &Member) -> Self {
-        let xattr = |key: &&[u8]| XATTRS.iter().any(|prefix| key.starts_with(prefix));
+        let xattr = |key: &&[u8]| member::is_xattr(key);
         let value = |key: &[u8]| Some((key.to_vec(), member.pax.get(key)?.to_vec()));
         Self {
             mode: member.mode,
@@ -53,6 +53,12 @@ impl Attributes {
         *self = Self { xattrs, ..link };
     }
 
+    /// Without extended attributes, which come with an inode's first name and can be large.
+    pub(crate) fn plain(&self) -> Self {
+        let Self { mode, uid, gid, ref mtime, .. } = *self;
+        Self { mode, uid, gid, mtime: mtime.clone(), xattrs: BTreeMap::new() }
+    }
+
     /// Drops the extended attribute `security.capability`.
     pub(crate) fn clear_capability(&mut self) {
         self.xattrs.retain(|key, _| !member::is_capability(key));
@@ -61,8 +67,11 @@ impl Attributes {
 
 impl Mtime {
     fn of(member: &Member) -> Self {
-        let field = header::number(&member.head.header[MTIME]).unwrap_or(0);
-        let Some(record) = member.pax.get(b"mtime") else { return Self::at(field) };
+        let Some(record) = member.pax.get(b"mtime") else {
+            let seconds = header::signed(&member.head.header[MTIME]).unwrap_or(0);
+            let precise = |_| Self { seconds: 0, precise: Some(seconds.to_string().into()) };
+            return u64::try_from(seconds).map_or_else(precise, Self::at);
+        };
         let text = without_zeros(record);
         match super::pax::decimal(text) {
             Some(seconds) => Self::at(seconds),
@@ -118,11 +127,10 @@ impl Head {
         head
     }
 
-    /// The normal headers of a hardlink. The inode's extended attributes are with its first name.
+    /// The normal headers of a hardlink, with attributes that are [plain](Attributes::plain).
     pub(crate) fn hardlink(path: &RootPath, target: &RootPath, attributes: &Attributes) -> Self {
         let mut head = Self::empty(tar::EntryType::Link);
-        let plain = Attributes { xattrs: BTreeMap::new(), ..attributes.clone() };
-        head.set_attributes(&plain, std::iter::empty());
+        head.set_attributes(attributes, std::iter::empty());
         head.set_link_text(target.as_bytes());
         head.set_path(path, false);
         head
@@ -179,6 +187,3 @@ fn device(member: &Member) -> Option<(u32, u32)> {
     let number = |field| u32::try_from(header::number(&block[field])?).ok();
     Some((number(DEVICE_MAJOR)?, number(DEVICE_MINOR)?))
 }
-
-/// The spellings of extended attributes as PAX records: star's and libarchive's.
-const XATTRS: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];

@@ -29,6 +29,7 @@ pub(crate) use raw::Raw;
 pub(crate) use read::Fresh;
 pub use read::{Error, Reading};
 pub(crate) use replay::{Replay, replay};
+pub(crate) use resolve::MOST_LINKS;
 pub use resolve::Resolution;
 
 use crate::codec::Spans;

@@ -17,7 +17,7 @@ pub struct Resolution {
 }
 
 /// As many links as Linux follows.
-const MOST_LINKS: usize = 40;
+pub(crate) const MOST_LINKS: usize = 40;
 
 impl Inventory {
     /// Follows a path through links to the name of a file, directory or device.

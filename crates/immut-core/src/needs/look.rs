@@ -100,6 +100,15 @@ impl<'a> Look<'a> {
         Self { inventory, config, files }
     }
 
+    /// Shows the contents of many small files, see [`Files::see_each`].
+    pub(crate) fn see_each<K>(
+        &self,
+        wanted: impl IntoIterator<Item = (EntryId, K)>,
+        see: impl FnMut(K, &[u8]),
+    ) {
+        self.files.see_each(wanted, see);
+    }
+
     /// Follows a path to a regular file.
     pub(super) fn file(&self, path: &RootPath) -> Option<(Resolution, &'a Inode)> {
         let resolution = self.inventory.resolve(path);
@@ -118,6 +127,13 @@ impl<'a> Look<'a> {
             (inode.mode & 0o111 != 0).then(|| path.clone())
         };
         self.candidates(word).iter().find_map(runs)
+    }
+
+    /// Whether the first word of a command means a program that is no script.
+    pub(crate) fn is_binary(&self, word: &str) -> bool {
+        let found = self.executable(word).and_then(|path| self.inventory.resolve(&path).found);
+        let inode = found.and_then(|found| self.inventory.lookup(&found));
+        inode.is_some_and(|inode| matches!(inode.content, Content::Elf(_)))
     }
 
     /// Where the first word of a command is looked for, in order.

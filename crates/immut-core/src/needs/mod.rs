@@ -23,6 +23,7 @@ pub(crate) use exec_form::{ExecForm, Purpose, Refusal, Suggestion};
 pub use facts::Learned;
 pub use hop::Hop;
 pub use loaded::{Error as LoadedError, Loaded, Rule as LoadedRule, Wanted};
+pub(crate) use loader::CACHE as LIBRARY_CACHE;
 pub use look::Files;
 pub(crate) use look::Look;
 use shell::Dialect;

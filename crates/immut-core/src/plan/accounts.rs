@@ -117,8 +117,7 @@ impl Edit<'_> {
             return Vec::new();
         }
         let (there, path) = self.follow(&path);
-        let missing = std::iter::successors(Some(path.clone()), RootPath::parent)
-            .take_while(|path| *path != there);
+        let missing = path.ancestors().take_while(|path| *path != there);
         let mut missing: Vec<RootPath> = missing.collect();
         missing.reverse();
         let layer = missing.first().and_then(|first| self.layer_for(first));

@@ -1,5 +1,7 @@
 //! An app profile on its way into a plan: which one, and what of the config it changes.
 
+mod asks;
+mod command;
 mod files;
 mod suggest;
 
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
+pub(super) use asks::unmet;
+use command::{Command, start_of};
 use files::Edits;
 pub(super) use suggest::suggest;
 
@@ -16,10 +20,10 @@ use super::choices::with_test;
 use super::convert::Converted;
 use super::drops::Draft;
 use super::places::Place;
-use super::{Action, Choices, Error, Step, accounts, because, command_line, conflicts, id};
+use super::{Action, Choices, Error, Step, accounts, because, command_line, id};
 use crate::apps::{App, Choice, Mount, Port, Sign, Started};
 use crate::image::{Healthcheck, RuntimeConfig};
-use crate::inventory::{Content, EntryId};
+use crate::inventory::EntryId;
 use crate::needs::{Closure, Files, Look};
 use crate::path::RootPath;
 
@@ -75,12 +79,7 @@ pub(super) struct Fitting<'a> {
     /// Where it is.
     program: String,
     started: Started,
-    /// The image's words.
-    words: Vec<String>,
-    /// Where they begin behind programs that only run them.
-    at: usize,
-    /// What of these programs stays.
-    wrappers: Vec<String>,
+    command: Command,
     sign: Option<Sign>,
 }
 
@@ -114,17 +113,19 @@ impl<'a> Fitting<'a> {
     /// A profile, if it recognises the image; where the caller says how it starts, its program is enough.
     fn of(app: &'a App, look: &Look<'_>, start_is_chosen: bool) -> Result<Self, Error> {
         let matching = |glob: &str| look.names_matching(glob);
-        let words = start_of(look.config);
-        let (at, wrappers) = look.unwrapped(&words);
-        let sign = app.recognises(&matching, &words[at..]);
+        let command = Command::of(look);
+        let sign = app.recognises(&matching, command.own());
         let program = app.program(&matching).filter(|_| sign.is_some() || start_is_chosen);
         let Some(program) = program else {
-            return Err(Error::OtherApp { sought: sought(app), start: command_line(&words) });
+            return Err(Error::OtherApp {
+                sought: sought(app),
+                start: command_line(&command.words),
+            });
         };
         let Some(started) = app.started(&matching) else {
             return Err(Error::NoAppStart { name: app.name.clone() });
         };
-        Ok(Self { app, program, started, words, at, wrappers, sign })
+        Ok(Self { app, program, started, command, sign })
     }
 
     /// Changes the config, as far as the caller does not say himself what it has to be.
@@ -181,14 +182,14 @@ impl<'a> Fitting<'a> {
         config: &RuntimeConfig,
     ) -> Result<Option<NewStart>, Error> {
         let look = Look::new(draft.inventory, config, files);
-        let Self { started, words, at, wrappers, .. } = self;
-        let argv = &words[*at..];
+        let Self { started, command, .. } = self;
+        let argv = command.own();
         let Some(sign) = self.sign.filter(|_| choices.entrypoint.is_none()) else {
             return Ok(None);
         };
-        let itself = sign.itself && is_binary(&look, &argv[0]);
-        let done = [argv, words].iter().any(|words| words.starts_with(&started.entrypoint));
-        if itself || done {
+        let whole = &command.words[..];
+        let done = [argv, whole].iter().any(|words| words.starts_with(&started.entrypoint));
+        if command.is_itself(sign, &look) || done {
             return Ok(None);
         }
         let words = &argv[sign.words..];
@@ -197,7 +198,7 @@ impl<'a> Fitting<'a> {
             return Err(Error::CmdIsApp { name: self.app.name.clone(), entrypoint });
         }
         let cmd = if words.is_empty() { &started.cmd[..] } else { words };
-        let entrypoint = wrappers.iter().chain(&started.entrypoint).cloned().collect();
+        let entrypoint = command.wrappers.iter().chain(&started.entrypoint).cloned().collect();
         Ok(Some(NewStart { entrypoint, cmd: cmd.to_vec() }))
     }
 
@@ -218,7 +219,7 @@ impl<'a> Fitting<'a> {
                 .first()
                 .and_then(|word| look.executable(word))
                 .and_then(|path| draft.inventory.resolve(&path).found)
-                .is_some_and(|file| conflicts::loses_interpreter(draft, &file)),
+                .is_some_and(|file| draft.loses_interpreter(&file)),
             Healthcheck::Shell(_) | Healthcheck::None => false,
         };
         if !scripted && converted.refusals.remove("/config/Healthcheck").is_none() {
@@ -288,9 +289,8 @@ impl Fitted<'_> {
         mut self,
         dropped: &BTreeSet<EntryId>,
         look: &Look<'_>,
-        files: &Files<'_>,
     ) -> Result<Profiled, Error> {
-        let edits = self.fitting.edits(dropped, look, files)?;
+        let edits = self.fitting.edits(dropped, look)?;
         let Edits { contents, files, ports, mut notes } = edits;
         let app = self.fitting.app;
         self.applied.edits = files;
@@ -349,18 +349,6 @@ impl Converted {
 /// A step that an app profile asks for.
 fn step(action: Action) -> Step {
     Step { action, because: because(id("app-profile")) }
-}
-
-/// Entrypoint and cmd.
-fn start_of(config: &RuntimeConfig) -> Vec<String> {
-    config.entrypoint().into_iter().chain(config.cmd()).collect()
-}
-
-/// Whether a word names a program that is no script.
-fn is_binary(look: &Look<'_>, word: &str) -> bool {
-    let found = look.executable(word).and_then(|path| look.inventory.resolve(&path).found);
-    let inode = found.and_then(|found| look.inventory.lookup(&found));
-    inode.is_some_and(|inode| matches!(inode.content, Content::Elf(_)))
 }
 
 /// What a profile looks for, in words.

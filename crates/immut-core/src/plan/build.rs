@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
+use super::against::Against;
 use super::app::{self, Fitted, Fitting};
 use super::convert::{Converted, convert};
 use super::drops::Draft;
@@ -14,8 +15,8 @@ use super::remarks::remarks;
 use super::user::{PlannedUser, planned_user};
 use super::writable::Writables;
 use super::{
-    Action, Choices, Conflict, Healthcheck, Kept, Plan, Step, Totals, accounts, choices,
-    command_line, conflicts, layering, packages, places, surplus,
+    Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
+    conflicts, layering, packages, places, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -139,11 +140,12 @@ impl Plan {
             draft_finding(&mut draft, &mut keeping, finding);
         }
         let user = planned_user(subject, choices);
-        let Outlook { converted, app, closure, writables, unseen_places, mut conflicts } =
+        let Outlook { converted, app, closure, writables, against } =
             Outlook::of(&draft, subject, &user, choices, files)?;
+        let Against { mut conflicts, unseen: unlooked } = against;
         let look = Look::new(inventory, &converted.config, files);
         app::suggest(&mut conflicts, &look, choices, |choices| {
-            Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.conflicts)
+            Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.against.conflicts)
         });
         if choices.profile.removes > Removes::Findings {
             let needed = needed(&keeping, &look, &user, &closure, &writables);
@@ -158,7 +160,7 @@ impl Plan {
         notes.extend(writables.notes.iter().cloned());
         let orphaned = conflicts::orphaned(&draft);
         let mut finished = draft.finish();
-        let profiled = app.map(|app| app.files(&finished.dropped, &look, files)).transpose()?;
+        let profiled = app.map(|app| app.files(&finished.dropped, &look)).transpose()?;
         let mut steps = std::mem::take(&mut finished.steps);
         steps.extend(user.step(subject.config));
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
@@ -180,7 +182,7 @@ impl Plan {
             kept: keeping.into_recorded(),
             orphaned,
             notes,
-            unseen: unseen(&closure, inventory, &databases.unseen, unseen_places),
+            unseen: unseen(&closure, inventory, &databases.unseen, &unlooked),
             writable,
             packages: databases.packages,
             closure,
@@ -196,9 +198,7 @@ struct Outlook<'a> {
     app: Option<Fitted<'a>>,
     closure: Closure,
     writables: Writables,
-    /// What was not looked at.
-    unseen_places: Option<String>,
-    conflicts: Vec<Conflict>,
+    against: Against,
 }
 
 impl<'a> Outlook<'a> {
@@ -220,13 +220,14 @@ impl<'a> Outlook<'a> {
         let (mut asked, unseen_places) = places::of(subject.manifest, &look, choices);
         asked.extend(app.iter().flat_map(|app| app.places(&look)));
         let mut writables = Writables::of(asked, draft, user, choices);
-        for path in app.iter().flat_map(|app| app.readable(&look)) {
-            writables.let_read(draft, user, &path, "app-profile");
+        if let Some(app) = &app {
+            writables.let_read(draft, user, &app.readable(&look), "app-profile");
         }
         let refusals = &converted.refusals;
-        let conflicts =
+        let mut against =
             conflicts::find(draft, &look, &closure, user, choices, refusals, &writables);
-        Ok(Self { converted, app, closure, writables, unseen_places, conflicts })
+        against.unseen.extend(unseen_places);
+        Ok(Self { converted, app, closure, writables, against })
     }
 }
 
@@ -264,15 +265,15 @@ impl Choices {
     }
 }
 
-/// What could not be seen or proven, of the start, of files, of packages and of places.
+/// What could not be seen or proven, of the start, of files, of packages, and of what else was asked.
 fn unseen(
     closure: &Closure,
     inventory: &Inventory,
     databases: &[String],
-    places: Option<String>,
+    unlooked: &[String],
 ) -> Vec<String> {
-    let all = closure.unseen().chain(inventory.unseen()).chain(databases);
-    all.cloned().chain(places).collect()
+    let all = closure.unseen().chain(inventory.unseen()).chain(databases).chain(unlooked);
+    all.cloned().collect()
 }
 
 /// Refuses a new entrypoint that the image's own cmd would make nonsense of.
@@ -408,7 +409,7 @@ pub(crate) fn totals(inventory: &Inventory, names: &BTreeMap<RootPath, Name>) ->
         }
         totals.files += 1;
         if seen.insert(name.inode) {
-            totals.bytes += inode.size;
+            totals.bytes = totals.bytes.saturating_add(inode.size);
         }
     }
     totals

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::against::{Against, KEEP_BROKEN};
 use super::convert::Refused;
 use super::drops::Draft;
 use super::user::{PlannedUser, present_user};
 use super::writable::Writables;
-use super::{Choices, Conflict, Problem, command_line, reach};
+use super::{Choices, Conflict, Problem, app, command_line, reach};
 use crate::finding::RuleId;
 use crate::image::RuntimeConfig;
-use crate::inventory::{Content, Subject};
+use crate::inventory::Subject;
 use crate::needs::{Closure, Edge, Files, Gap, Look, Start, broken_start};
 use crate::path::{RootPath, lossy};
 
@@ -23,8 +24,8 @@ pub(super) fn find(
     choices: &Choices,
     refusals: &BTreeMap<&'static str, Refused>,
     writables: &Writables,
-) -> Vec<Conflict> {
-    let mut conflicts: Vec<Conflict> = Vec::new();
+) -> Against {
+    let Against { mut conflicts, mut unseen } = Against::default();
     for start in &closure.starts {
         for edge in &start.edges {
             conflicts.extend(removed(draft, look, start, edge, refusals.get(edge.pointer)));
@@ -35,14 +36,22 @@ pub(super) fn find(
     }
     match user.id {
         Some(id) => {
-            conflicts.extend(reach::denied(look, user, id, closure, writables));
-            conflicts.extend(switches(draft, closure).filter(|_| id.uid != 0));
+            let check = reach::Check::new(look.inventory, id, writables);
+            conflicts.extend(reach::denied(look, user, closure, &check));
+            if id.uid != 0 {
+                conflicts.extend(switches(draft, closure));
+                if !choices.profile.keeps_rule(&broken_start()) {
+                    let unmet = app::unmet(draft, look, choices, &check);
+                    conflicts.extend(unmet.conflicts);
+                    unseen.extend(unmet.unseen);
+                }
+            }
         }
         None => conflicts.push(no_such_user(look.config)),
     }
     let mut seen: HashSet<(&'static str, Problem)> = HashSet::new();
     conflicts.retain(|one| seen.insert((one.pointer, one.problem.clone())));
-    conflicts
+    Against { conflicts, unseen }
 }
 
 /// What the start of an image as it is needs, and what keeps it from starting.
@@ -50,15 +59,15 @@ pub(crate) fn obstacles(
     subject: &Subject<'_>,
     choices: &Choices,
     files: &Files<'_>,
-) -> (Closure, Vec<Conflict>) {
+) -> (Closure, Against) {
     let config = choices.applied_to(subject.config);
     let look = Look::new(subject.inventory, &config, files);
     let closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
     let user = present_user(subject, choices);
     let draft = Draft::new(subject.inventory, choices.purges_hidden());
     let none = (BTreeMap::new(), Writables::default());
-    let conflicts = find(&draft, &look, &closure, &user, choices, &none.0, &none.1);
-    (closure, conflicts)
+    let against = find(&draft, &look, &closure, &user, choices, &none.0, &none.1);
+    (closure, against)
 }
 
 /// A conflict where something on the way along an edge goes.
@@ -96,10 +105,7 @@ fn broken(gap: &Gap) -> Conflict {
         problem: Problem::Broken { what: gap.problem.clone() },
         chain: gap.chain.clone(),
         unconverted: None,
-        settle: vec![
-            format!("{start} (what can start)"),
-            "--keep rule:broken-start (if it comes from elsewhere, such as a volume)".to_owned(),
-        ],
+        settle: vec![format!("{start} (what can start)"), KEEP_BROKEN.to_owned()],
     }
 }
 
@@ -162,17 +168,8 @@ pub(super) fn notes(draft: &Draft<'_>, closure: &Closure) -> Vec<String> {
 pub(super) fn orphaned(draft: &Draft<'_>) -> Vec<RootPath> {
     let names = draft.inventory.names().keys();
     let orphaned =
-        names.filter(|path| draft.removal(path).is_none() && loses_interpreter(draft, path));
+        names.filter(|path| draft.removal(path).is_none() && draft.loses_interpreter(path));
     orphaned.cloned().collect()
-}
-
-/// Whether a file is a script whose interpreter goes.
-pub(super) fn loses_interpreter(draft: &Draft<'_>, path: &RootPath) -> bool {
-    let content = draft.inventory.lookup(path).map(|inode| &inode.content);
-    let Some(Content::Script(line)) = content else { return false };
-    let line = lossy(line);
-    let Some(interpreter) = line.split_ascii_whitespace().next() else { return false };
-    interpreter.parse().is_ok_and(|interpreter| draft.removes_way(&interpreter))
 }
 
 fn no_such_user(config: &RuntimeConfig) -> Conflict {
@@ -218,13 +215,7 @@ fn start_hint(look: &Look<'_>) -> String {
     let argv: Vec<String> = look.config.entrypoint().into_iter().chain(look.config.cmd()).collect();
     // Official images start a script with the application's own command for its arguments.
     let unwrapped = argv.get(1..).unwrap_or_default();
-    let own = |word: &String| {
-        let path = look.executable(word)?;
-        let found = look.inventory.resolve(&path).found?;
-        let binary = matches!(look.inventory.lookup(&found)?.content, Content::Elf(_));
-        binary.then_some(())
-    };
-    if unwrapped.first().and_then(own).is_some() {
+    if unwrapped.first().is_some_and(|word| look.is_binary(word)) {
         return format!("--entrypoint '{}' --cmd '[]'", command_line(unwrapped));
     }
     "--entrypoint '[\"PROGRAM\", \"ARGUMENT\"]' --cmd '[]' (how the application itself starts)"

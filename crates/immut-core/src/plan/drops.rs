@@ -10,8 +10,8 @@ pub(super) use consequences::Finished;
 
 use super::{Because, tables};
 use crate::finding::RuleId;
-use crate::inventory::{EntryId, Fingerprint, Inventory, Kind};
-use crate::path::RootPath;
+use crate::inventory::{Content, EntryId, Fingerprint, Inventory, Kind};
+use crate::path::{RootPath, lossy};
 use crate::rules::SMALLEST_IDENTITY;
 
 /// Removals and header changes on their way to steps.
@@ -105,8 +105,17 @@ impl<'a> Draft<'a> {
 
     /// The rules that remove a name, or a directory above it.
     pub(super) fn removal(&self, path: &RootPath) -> Option<&Because> {
-        let above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        let above = path.ancestors();
         above.into_iter().find_map(|path| self.removed.get(&path))
+    }
+
+    /// Whether a file is a script whose interpreter goes.
+    pub(super) fn loses_interpreter(&self, path: &RootPath) -> bool {
+        let content = self.inventory.lookup(path).map(|inode| &inode.content);
+        let Some(Content::Script(line)) = content else { return false };
+        let line = lossy(line);
+        let Some(interpreter) = line.split_ascii_whitespace().next() else { return false };
+        interpreter.parse().is_ok_and(|interpreter| self.removes_way(&interpreter))
     }
 
     /// Whether what a path leads to goes, or a link on the way.
@@ -138,8 +147,8 @@ impl<'a> Draft<'a> {
             .collect();
         for path in covered {
             if let Some(because) = self.removed.remove(&path)
-                && let Some(above) = std::iter::successors(path.parent(), RootPath::parent)
-                    .find(|above| self.removed.contains_key(above))
+                && let Some(above) =
+                    path.ancestors().skip(1).find(|above| self.removed.contains_key(above))
             {
                 add_all(self.removed.entry(above).or_default(), &because);
             }

@@ -120,11 +120,12 @@ fn bundles_from(
     owned: &[Owned],
     large: u64,
 ) -> Vec<Bundle> {
+    // Sizes are as files declare them; none is as large as no limit at all.
     let size = |path: &RootPath| inventory.inode(names[path].inode).size;
     let mut alone = Vec::new();
     let mut groups: BTreeMap<u32, Bundle> = BTreeMap::new();
     for Owned { package, paths } in owned.iter().filter(|one| !one.paths.is_empty()) {
-        let all: u64 = paths.iter().map(size).fold(0, u64::saturating_add);
+        let all: u64 = paths.iter().map(size).fold(0, u64::saturating_add).min(u64::MAX - 1);
         let (packages, paths) = (package.clone(), paths.iter().cloned());
         if all >= large {
             alone.push(Bundle { packages: vec![packages], paths: paths.collect() });

@@ -4,6 +4,7 @@
 //! [`SettledPlan`], and `rewrite` takes nothing else.
 
 mod accounts;
+mod against;
 mod app;
 mod build;
 mod choices;

@@ -24,7 +24,7 @@ impl Needed {
     }
 
     fn lies_in_tree(&self, path: &RootPath) -> bool {
-        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        let mut above = path.ancestors();
         above.any(|path| self.trees.contains(&path))
     }
 }

@@ -1,8 +1,9 @@
 //! Whether a user may reach, read, execute and enter what the start needs.
 
+use super::drops::Draft;
 use super::places::is_system;
 use super::user::PlannedUser;
-use super::writable::Writables;
+use super::writable::{Writables, found, ground};
 use super::{Conflict, Problem};
 use crate::inventory::{Inode, Inventory, Kind};
 use crate::needs::{Access, Closure, Edge, Hop, Look};
@@ -17,12 +18,9 @@ const EXECUTE: u16 = 0o1;
 pub(super) fn denied(
     look: &Look<'_>,
     user: &PlannedUser,
-    id: UserId,
     closure: &Closure,
-    writables: &Writables,
+    check: &Check<'_>,
 ) -> Vec<Conflict> {
-    let inventory = look.inventory;
-    let check = Check { inventory, user: User::new(inventory, id), writables };
     let mut conflicts = Vec::new();
     for start in &closure.starts {
         for edge in &start.edges {
@@ -58,14 +56,20 @@ fn conflict(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflic
 
 /// A conflict about what the start only reads or enters: it can be given to the user.
 fn named(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflict {
-    let path = match &problem {
-        Problem::Denied { path, .. } if !is_system(path) => Some(path.clone()),
-        _ => None,
-    };
+    let give = giving(&problem);
     let mut conflict = conflict(pointer, problem, chain);
-    let give = path.map(|path| format!("--writable {path} (gives it to the user)"));
     conflict.settle.splice(0..0, give);
     conflict
+}
+
+/// The flag that gives the user what it is denied, if that may be given.
+pub(super) fn giving(problem: &Problem) -> Option<String> {
+    match problem {
+        Problem::Denied { path, .. } if !is_system(path) => {
+            Some(format!("--writable {path} (gives it to the user)"))
+        }
+        _ => None,
+    }
 }
 
 /// Who asks, with all groups.
@@ -75,8 +79,8 @@ pub(super) struct User {
 }
 
 impl User {
-    pub(super) fn new(inventory: &Inventory, id: UserId) -> Self {
-        Self { id, groups: Accounts::of(inventory).groups_of(id) }
+    pub(super) fn new(accounts: &Accounts, id: UserId) -> Self {
+        Self { id, groups: accounts.groups_of(id) }
     }
 
     /// Whether it may change a file, or make others in a directory. What belongs to it counts: the
@@ -115,14 +119,42 @@ impl User {
     }
 }
 
-struct Check<'a> {
+/// Asks what a user may do, with what will belong to it.
+pub(super) struct Check<'a> {
     inventory: &'a Inventory,
     user: User,
     /// What will belong to the user.
     writables: &'a Writables,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    pub(super) fn new(inventory: &'a Inventory, id: UserId, writables: &'a Writables) -> Self {
+        Self { inventory, user: User::new(&Accounts::of(inventory), id), writables }
+    }
+
+    /// Who asks.
+    pub(super) fn user(&self) -> UserId {
+        self.user.id
+    }
+
+    /// What keeps the user from writing a file or to a directory, or from making it where it is not
+    /// there. Nothing is said of devices, and of what has no directory yet: nobody could write it.
+    pub(super) fn writing(&self, draft: &Draft<'_>, path: &RootPath) -> Option<Problem> {
+        let there = found(draft, path).map(|there| (there.clone(), there));
+        let (there, whole) = there.or_else(|| ground(draft, path))?;
+        if whole.components().next() == Some(b"dev") {
+            return None;
+        }
+        if there != whole && whole.parent().as_ref() != Some(&there) {
+            return None;
+        }
+        let write = || self.may(&there, WRITE, "write to");
+        let directory =
+            self.inventory.lookup(&there).is_some_and(|one| one.kind == Kind::Directory);
+        let enter = || self.may(&there, EXECUTE, "make files in").filter(|_| directory);
+        self.reach(&there).or_else(write).or_else(enter)
+    }
+
     /// What keeps the user from what an edge leads to.
     fn way(&self, edge: &Edge, file: &RootPath) -> Option<Problem> {
         edge.links.iter().chain([file]).find_map(|name| self.reach(name))
@@ -161,9 +193,7 @@ impl Check<'_> {
 
     /// The first directory above a name that the user may not pass.
     fn reach(&self, name: &RootPath) -> Option<Problem> {
-        let mut above: Vec<RootPath> =
-            std::iter::successors(name.parent(), RootPath::parent).collect();
-        above.reverse();
+        let above = name.parent().iter().flat_map(RootPath::top_down).collect::<Vec<_>>();
         above.iter().find_map(|directory| self.may(directory, EXECUTE, "pass through"))
     }
 

@@ -45,7 +45,7 @@ impl Plan {
             }
         }
         let rules = |id: EntryId, path: &RootPath| {
-            let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+            let mut above = path.ancestors();
             by_entry
                 .get(&id)
                 .copied()

@@ -11,7 +11,7 @@ use super::user::PlannedUser;
 use super::{Action, Because, Choices, Step};
 use crate::apps::Mount;
 use crate::finding::RuleId;
-use crate::inventory::{InodeId, Inventory, Kind, Name};
+use crate::inventory::{Inode, InodeId, Inventory, Kind, MOST_LINKS, Name};
 use crate::path::RootPath;
 use crate::user::Accounts;
 
@@ -90,7 +90,7 @@ impl Writables {
         let accounts = Accounts::of(inventory);
         let id = user.id.filter(|id| id.uid != 0);
         let mut writables = Self { owner: id.map(|id| accounts.owner_of(id)), ..Self::default() };
-        let rights = id.map(|id| User::new(inventory, id));
+        let rights = id.map(|id| User::new(&accounts, id));
         let mut there: BTreeMap<RootPath, Vec<Asked>> = BTreeMap::new();
         for asked in gathered(places) {
             match found(draft, &asked.path) {
@@ -180,7 +180,6 @@ impl Writables {
 
     /// A place that is not there is made, where it is wanted, with the directories above it.
     fn missing(&mut self, draft: &Draft<'_>, asked: Asked, choices: &Choices) {
-        let by_engine = asked.kind == Mount::Volume && self.owner.is_none();
         if !asked.create {
             return;
         }
@@ -190,13 +189,14 @@ impl Writables {
             return;
         };
         self.stand(draft.inventory, &ground, std::slice::from_ref(&asked));
+        let by_engine = asked.kind == Mount::Volume && self.owner.is_none();
         let (kept, because) = (asked.is_kept(choices), asked.because.clone());
         self.list.push(asked.into());
         if kept || by_engine {
             return;
         }
         let owner = self.owner.unwrap_or_default();
-        let missing = std::iter::successors(Some(whole.clone()), RootPath::parent);
+        let missing = whole.ancestors();
         for directory in missing.take_while(|path| *path != ground) {
             let owner = if directory == whole { owner } else { (0, 0) };
             let (had, all) = self.made.entry(directory).or_default();
@@ -210,7 +210,7 @@ impl Writables {
 
     /// Whether a name lies in a place of which all belongs to the user.
     fn is_whole(&self, path: &RootPath) -> bool {
-        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        let mut above = path.ancestors();
         above.any(|above| self.whole.contains(&above))
     }
 
@@ -223,26 +223,28 @@ impl Writables {
         ));
     }
 
-    /// Lets the user read a file that it has to read and not to write: where the mode lets a group pass
+    /// Lets the user read files that it has to read and not to write: where the mode lets a group pass
     /// or read, the user's group gets it, with all that lies in the directory; else it becomes the
-    /// user's.
+    /// user's. Directories at the top are everybody's, and stay as they are.
     pub(super) fn let_read(
         &mut self,
         draft: &Draft<'_>,
         user: &PlannedUser,
-        path: &RootPath,
+        paths: &BTreeSet<RootPath>,
         rule: &str,
     ) {
         let inventory = draft.inventory;
         let (Some(id), Some(owner)) = (user.id.filter(|id| id.uid != 0), self.owner) else {
             return;
         };
-        let rights = User::new(inventory, id);
-        let mut way: Vec<RootPath> =
-            std::iter::successors(Some(path.clone()), RootPath::parent).collect();
-        way.reverse();
-        for name in way {
-            let Some(inode) = inventory.lookup(&name) else { continue };
+        let rights = User::new(&Accounts::of(inventory), id);
+        let is_top = |name: &RootPath, inode: &Inode| {
+            inode.kind == Kind::Directory && name.components().nth(1).is_none()
+        };
+        for name in paths.iter().flat_map(RootPath::top_down) {
+            let Some(inode) = inventory.lookup(&name).filter(|inode| !is_top(&name, inode)) else {
+                continue;
+            };
             let had = self.owner_of(inventory, &name).unwrap_or((inode.uid, inode.gid));
             if rights.may_read(inode, had) || is_system(&name) || draft.removal(&name).is_some() {
                 continue;
@@ -256,7 +258,7 @@ impl Writables {
     /// The owner that a name of the merged view will have, if it changes.
     pub(super) fn owner_of(&self, inventory: &Inventory, path: &RootPath) -> Option<(u32, u32)> {
         let name = inventory.names().get(path)?;
-        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        let mut above = path.ancestors();
         if let Some((owner, _)) = above.find_map(|path| self.readable.get(&path)) {
             return Some(*owner);
         }
@@ -328,14 +330,14 @@ fn gathered(places: Vec<Place>) -> impl Iterator<Item = Asked> {
 }
 
 /// Where a path leads, unless that goes.
-fn found(draft: &Draft<'_>, path: &RootPath) -> Option<RootPath> {
+pub(super) fn found(draft: &Draft<'_>, path: &RootPath) -> Option<RootPath> {
     draft.inventory.resolve(path).found.filter(|found| draft.removal(found).is_none())
 }
 
 /// What is there of a path that is not there itself, and where the whole of it will be: a link that
 /// leads nowhere yet is followed to what it names. None where something that is no directory is in the
 /// way, or links go round.
-fn ground(draft: &Draft<'_>, path: &RootPath) -> Option<(RootPath, RootPath)> {
+pub(super) fn ground(draft: &Draft<'_>, path: &RootPath) -> Option<(RootPath, RootPath)> {
     let inventory = draft.inventory;
     let mut path = path.clone();
     for _ in 0..MOST_LINKS {
@@ -374,6 +376,3 @@ fn climbs_at_once(target: &[u8]) -> bool {
     let parts = target.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
     parts.skip_while(|part| part == b"..").all(|part| part != b"..")
 }
-
-/// As many links as Linux follows.
-const MOST_LINKS: usize = 40;

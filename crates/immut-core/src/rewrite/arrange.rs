@@ -8,7 +8,7 @@ use super::encode::{Encoder, Way, encode};
 use super::fates::{Added, What};
 use super::layer::{END, Scene, copy_content, io_error, member, write_content};
 use super::{Error, NewLayer};
-use crate::archive::{Archive, Attributes, Head, Member, Mtime};
+use crate::archive::{Archive, Attributes, Head, Member, Mtime, Type};
 use crate::image::Compression;
 use crate::inventory::{
     EntryId, IMPLIED, Inode, InodeId, Inventory, Kind, Known, Name, Raw, replay,
@@ -61,8 +61,12 @@ impl<'s, 'a> Arranging<'s, 'a> {
 
     /// How many bytes of files there are in each layer.
     pub(super) fn sizes(&self) -> Vec<u64> {
-        let size = |path| self.inventory().inode(self.names[path].inode).size;
-        self.layers.iter().map(|paths| paths.iter().map(size).sum()).collect()
+        let size = |(_, piece): (_, Piece<'_>)| match piece {
+            Piece::Whole(id, _) => self.inventory().inode(id).size,
+            Piece::Added(_) | Piece::Implied(_) | Piece::Link(..) => 0,
+        };
+        let layer = |number| self.pieces(number).map(size).fold(0, u64::saturating_add);
+        (0..self.layers.len()).map(layer).collect()
     }
 
     /// Writes a layer.
@@ -204,7 +208,8 @@ impl<'l> Shelf<'l, '_, '_> {
 struct Writer<'w, 's, 'a, 'e> {
     arranging: &'w Arranging<'s, 'a>,
     old: Shelf<'w, 's, 'a>,
-    /// What headers say of inodes that have several names and were written.
+    /// What headers say of inodes that have several names and were written, but for extended
+    /// attributes.
     shared: HashMap<InodeId, Attributes>,
     told: &'w mut Told<'a>,
     out: &'w mut Encoder<'e>,
@@ -241,9 +246,7 @@ impl Writer<'_, '_, '_, '_> {
             return self.whole(path, carrier, None);
         }
         let attributes = self.old.attributes(id, carrier)?;
-        // Extended attributes come with the first name, and can be large.
-        let plain = Attributes { xattrs: BTreeMap::new(), ..attributes.clone() };
-        self.shared.insert(id, plain);
+        self.shared.insert(id, attributes.plain());
         self.whole(path, carrier, Some(attributes))
     }
 
@@ -257,7 +260,8 @@ impl Writer<'_, '_, '_, '_> {
         let (mut member, mut archive) = self.old.member(carrier)?;
         let mut attributes =
             attributes.unwrap_or_else(|| self.arranging.attributes(carrier, &member));
-        if let Some(time) = self.arranging.directories.filter(|_| is_directory(&member)) {
+        let directory = member.kind == Type::Directory;
+        if let Some(time) = self.arranging.directories.filter(|_| directory) {
             attributes.mtime = Mtime::at(time);
         }
         let content = self.arranging.scene.fates.of(carrier).and_then(|fate| fate.content);
@@ -270,12 +274,8 @@ impl Writer<'_, '_, '_, '_> {
             None => copy_content(&mut archive, self.out, member.stored),
         });
         written.map_err(io_error(carrier.layer as usize))?;
-        self.done += member.size;
+        self.done = self.done.saturating_add(member.size);
         self.told.reached(self.done);
         Ok(())
     }
-}
-
-fn is_directory(member: &Member) -> bool {
-    member.kind == crate::archive::Type::Directory
 }

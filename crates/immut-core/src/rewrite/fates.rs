@@ -66,7 +66,7 @@ impl<'a> Fates<'a> {
             fates.take(inventory, &step.action, &mut removed);
         }
         for (id, entry) in inventory.entries() {
-            let mut above = std::iter::successors(Some(entry.path.clone()), RootPath::parent);
+            let mut above = entry.path.ancestors();
             if entry.kind != Kind::Ignored && above.any(|path| removed.contains(&path)) {
                 fates.of_mut(id).dropped = true;
             }
@@ -146,8 +146,10 @@ impl<'a> Fates<'a> {
         let there = || {
             let inode = inventory.lookup(path)?;
             let entry = inventory.names().get(path).and_then(|name| name.entry);
-            let owner = entry.and_then(|id| self.of(id)?.owner);
-            Some((inode.mode, owner.unwrap_or((inode.uid, inode.gid))))
+            let fate = entry.and_then(|id| self.of(id));
+            let mode = inode.mode & !fate.map_or(0, |fate| fate.clear);
+            let owner = fate.and_then(|fate| fate.owner);
+            Some((mode, owner.unwrap_or((inode.uid, inode.gid))))
         };
         comes.or_else(there)
     }

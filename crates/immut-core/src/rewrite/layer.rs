@@ -162,7 +162,9 @@ impl Scene<'_> {
         written: &mut HashSet<RootPath>,
         out: &mut Encoder<'_>,
     ) -> io::Result<()> {
-        let mut parents: Vec<RootPath> = std::iter::successors(path.parent(), RootPath::parent)
+        let mut parents: Vec<RootPath> = path
+            .ancestors()
+            .skip(1)
             .filter(|parent| !parent.is_root() && !written.contains(parent))
             .collect();
         parents.reverse();

@@ -200,12 +200,12 @@ pub(crate) fn rewrite(
     let fates = Fates::new(subject.inventory, plan);
     let date = config::Date::of(subject.config, making.epoch);
     let scene = layer::Scene { subject, fates: &fates, stage, date: &date, making };
-    let (new, top, arranged) = match fates.bundles {
+    let NewLayers { old, top, arranged } = match fates.bundles {
         Some(bundles) => arranged_layers(&scene, bundles)?,
         None => changed_layers(&scene)?,
     };
-    let outcomes: Vec<LayerOutcome> = new.iter().map(NewLayer::outcome).collect();
-    let kept: Vec<Named> = new.iter().chain(&top).filter_map(NewLayer::named).collect();
+    let outcomes: Vec<LayerOutcome> = old.iter().map(NewLayer::outcome).collect();
+    let kept: Vec<Named> = old.iter().chain(&top).filter_map(NewLayer::named).collect();
     let on_top = comments(&top, &arranged);
     let edited = config::edit(subject.config, plan, &kept, &outcomes, &on_top, &date);
     let bytes = edited.to_bytes();
@@ -217,24 +217,32 @@ pub(crate) fn rewrite(
     let media_type = subject.manifest.raw().media_type.clone();
     let raw = RawManifest { media_type, bytes: json.to_string().into_bytes() };
     let manifest = Manifest::parse(raw)?;
-    let fresh = new.into_iter().chain(top).map(NewLayer::fresh).collect();
+    let fresh = old.into_iter().chain(top).map(NewLayer::fresh).collect();
     Ok((Rewritten { manifest, config: edited, layers: outcomes, arranged }, fresh))
 }
 
-/// What becomes of each layer, what comes on top, and what of that is a new layering.
-type Layers = (Vec<NewLayer>, Vec<NewLayer>, Vec<Arranged>);
+/// The layers of the result.
+struct NewLayers {
+    /// What becomes of each that was there.
+    old: Vec<NewLayer>,
+    /// What comes on top.
+    top: Vec<NewLayer>,
+    /// What of that is a new layering.
+    arranged: Vec<Arranged>,
+}
 
-fn changed_layers(scene: &layer::Scene<'_>) -> Result<Layers, Error> {
+fn changed_layers(scene: &layer::Scene<'_>) -> Result<NewLayers, Error> {
     // A carried file's bytes come from an earlier layer, so then one goes after the other.
     let jobs = if scene.fates.carries() { 1 } else { scene.making.reading.jobs };
     let spool = spool::Spool::default();
     let layers = scene.subject.inventory.layers();
     let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
-    let new = in_parallel(&sizes, jobs, |number| scene.layer(number, &spool))?;
-    Ok((new, scene.top_layer()?.into_iter().collect(), Vec::new()))
+    let old = in_parallel(&sizes, jobs, |number| scene.layer(number, &spool))?;
+    let top = scene.top_layer()?.into_iter().collect();
+    Ok(NewLayers { old, top, arranged: Vec::new() })
 }
 
-fn arranged_layers(scene: &layer::Scene<'_>, bundles: &[Bundle]) -> Result<Layers, Error> {
+fn arranged_layers(scene: &layer::Scene<'_>, bundles: &[Bundle]) -> Result<NewLayers, Error> {
     let arranging = arrange::Arranging::new(scene, bundles)?;
     let sizes = arranging.sizes();
     let jobs = scene.making.reading.jobs;
@@ -244,7 +252,7 @@ fn arranged_layers(scene: &layer::Scene<'_>, bundles: &[Bundle]) -> Result<Layer
     let arranged = named.map(|(layer, packages)| Arranged { blob: layer.blob, packages });
     let arranged = arranged.collect();
     let old = scene.subject.manifest.layers().iter().map(|_| NewLayer::Arranged).collect();
-    Ok((old, top, arranged))
+    Ok(NewLayers { old, top, arranged })
 }
 
 /// What the history says of each layer on top besides that it is there: its packages.

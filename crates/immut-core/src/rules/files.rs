@@ -227,7 +227,7 @@ impl Hits {
     }
 
     fn in_tree(&self, path: &RootPath) -> bool {
-        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        let mut above = path.ancestors();
         !self.trees.is_empty() && above.any(|path| self.trees.contains_key(&path))
     }
 

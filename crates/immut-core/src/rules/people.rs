@@ -77,7 +77,7 @@ impl<'a> People<'a> {
     }
 
     fn is_placed(&self, path: &RootPath) -> bool {
-        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        let mut above = path.ancestors();
         above.any(|path| {
             str::from_utf8(path.as_bytes()).is_ok_and(|path| self.places.is_match(path))
         })

@@ -57,5 +57,5 @@ fn matched(patterns: &GlobSet, path: &RootPath) -> Option<usize> {
 }
 
 fn ancestors(path: &RootPath) -> impl Iterator<Item = RootPath> {
-    std::iter::successors(Some(path.clone()), RootPath::parent)
+    path.ancestors()
 }

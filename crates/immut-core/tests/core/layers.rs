@@ -171,6 +171,19 @@ fn peculiar(layer: LayerRecipe) -> LayerRecipe {
         .block_device("/a/disk", 8, 1)
         .gnu_sparse("/a/old", 100_000, &[(0, &[1; 512]), (99_000, &[2; 1000])])
         .pax_sparse("/a/new", 100_000, &[(4096, &[3; 512]), (90_000, &[4; 10_000])])
+        .raw(from_1969())
+}
+
+/// An entry that was changed a day before 1970, as its header says.
+fn from_1969() -> Vec<u8> {
+    let mut bytes = LayerRecipe::new().ending([]).file("/a/ancient", 0o644, "ancient").into_tar();
+    let mut header = tar::Header::new_old();
+    header.as_mut_bytes().copy_from_slice(&bytes[..512]);
+    header.as_old_mut().mtime[..4].fill(0xff);
+    header.as_old_mut().mtime[4..].copy_from_slice(&(-86_400_i64).to_be_bytes());
+    header.set_cksum();
+    bytes[..512].copy_from_slice(header.as_bytes());
+    bytes
 }
 
 #[test]
@@ -184,7 +197,9 @@ fn gnu_tar_lists_the_same_files() {
     let lost: Vec<_> = before.difference(&after).collect();
     let new: Vec<_> = after.difference(&before).filter(directories).collect();
     assert!(lost.is_empty() && new.is_empty(), "lost {lost:#?}, new {new:#?}");
-    assert!(after.iter().any(|line| line.contains("user.note")), "{after:#?}");
+    for kept in ["user.note", "1969-12-31"] {
+        assert!(after.iter().any(|line| line.contains(kept)), "{kept}: {after:#?}");
+    }
 }
 
 #[test]
@@ -278,6 +293,27 @@ fn images_that_share_packages_share_layers() {
     let newer = digests(&newer.hardened);
     assert_eq!((newer[0], newer[2]), (of_first[0], of_first[2]));
     assert_ne!(newer[1], of_first[1]);
+}
+
+/// Files may say that they are as large as they like: nothing of them is there.
+#[test]
+fn packages_of_endless_files_have_no_layers_of_their_own() {
+    let names: Vec<String> = (0..100).map(|number| format!("p{number:03}")).collect();
+    let file = |name: &str, number: u8| format!("/usr/lib/{name}/{number}");
+    let files: Vec<Vec<String>> =
+        names.iter().map(|name| (0..3).map(|number| file(name, number)).collect()).collect();
+    let files: Vec<Vec<&str>> =
+        files.iter().map(|files| files.iter().map(String::as_str).collect()).collect();
+    let all = names.iter().zip(&files);
+    let known: Vec<Package<'_>> =
+        all.map(|(name, files)| Package { name, version: "1", files }).collect();
+    let sparse = |l: LayerRecipe| {
+        files.iter().flatten().fold(l, |l, path| l.pax_sparse(path, i64::MAX.unsigned_abs(), &[]))
+    };
+    let program = |l: LayerRecipe| l.dpkg(&known).file("/app", 0o755, contents::program());
+    let recipe = Recipe::new().layer(sparse).layer(program).user("7").entrypoint(&["/app"]);
+    let done = Scene::of(&recipe).harden(&laid(Layering::Package));
+    assert!(digests(&done.hardened).len() <= 40, "{:?}", digests(&done.hardened));
 }
 
 #[test]

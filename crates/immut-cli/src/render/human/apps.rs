@@ -60,6 +60,7 @@ pub(crate) fn app(app: &App) {
             )
         }),
     );
+    section(&mut text, "asks its user", app.asks.iter());
     section(&mut text, "lets its user read", app.readable.iter());
     section(&mut text, "needs", app.needs.iter());
     section(

@@ -81,7 +81,7 @@ fn verb(action: &Action) -> (&'static str, String) {
         Action::Relink { path, target, .. } => ("relink", format!("{path} to {target}")),
         Action::DropEmptied { layer } => ("leave out layer", (layer + 1).to_string()),
         Action::Compress { layer } => ("compress layer", (layer + 1).to_string()),
-        Action::Arrange { bundles } => ("lay out layers", layers(bundles)),
+        Action::Arrange { bundles } => ("lay out layers", laid_out(bundles)),
         Action::EditFile { path, .. } => ("edit", path.to_string()),
         Action::AddDirectory { path, mode, owner, .. } => {
             ("add directory", format!("{path} (mode {mode:04o}, owner {}:{})", owner.0, owner.1))
@@ -91,7 +91,7 @@ fn verb(action: &Action) -> (&'static str, String) {
 }
 
 /// How many layers there will be, and of how many packages.
-fn layers(bundles: &[Bundle]) -> String {
+fn laid_out(bundles: &[Bundle]) -> String {
     match bundles.iter().map(|bundle| bundle.packages.len()).sum::<usize>() {
         0 => "all files in one".to_owned(),
         packages => {

@@ -49,6 +49,7 @@ impl Built {
 #[derive(Debug)]
 struct Workshop {
     buildah: PathBuf,
+    mmdebstrap: PathBuf,
     fixtures: PathBuf,
     folder: PathBuf,
     /// Whether this run made the base, and brought apt's lists up to date.
@@ -74,7 +75,7 @@ static RECIPES: LazyLock<PathBuf> =
 
 impl Workshop {
     fn open() -> Option<Self> {
-        peers::require("mmdebstrap")?;
+        let mmdebstrap = peers::require("mmdebstrap")?;
         let (buildah, fixtures) = (peers::require("buildah")?, fixtures::folder()?);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("applications");
         for part in ["apt", "lists", "programs"] {
@@ -83,7 +84,7 @@ impl Workshop {
         let (source, program) = (RECIPES.join("site.rs"), folder.join("programs/site"));
         let options = ["-O", "-Ctarget-feature=+crt-static", "-o", text(&program)];
         must(Path::new("rustc"), &[&options[..], &[text(&source)]].concat());
-        Some(Self { buildah, fixtures, folder, base: false })
+        Some(Self { buildah, mmdebstrap, fixtures, folder, base: false })
     }
 
     fn build(&mut self, app: &App) -> Built {
@@ -105,15 +106,18 @@ impl Workshop {
         Built::find(&layout, &name).expect("it was pushed")
     }
 
-    /// The name of an image says what it was made from, so that a later run knows whether it is still
-    /// that.
+    /// The name of an image says what it was made from, but for the base and Debian's packages, so that
+    /// a later run knows whether it is still that.
     fn name(&self, app: &App) -> String {
-        let folder = fs::read_dir(recipe(app)).expect("a recipe");
-        let mut files: Vec<_> = folder.map(|file| file.expect("a file").path()).collect();
+        let official = app.official.map(|of| self.fixtures.join(of));
+        let folders = [recipe(app)].into_iter().chain(official);
+        let files = folders.flat_map(|folder| fs::read_dir(folder).expect("a folder"));
+        let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
         files.sort();
         files.push(self.folder.join("programs/site"));
-        let bytes: Vec<u8> = files.iter().flat_map(|file| fs::read(file).expect("read")).collect();
-        let digest = digest_of(&bytes);
+        let digest = |file: &PathBuf| digest_of(&fs::read(file).expect("read"));
+        let lines = files.iter().map(|file| format!("{} {}\n", digest(file), file.display()));
+        let digest = digest_of(lines.collect::<String>().as_bytes());
         format!("{}-{}", app.name, &digest["sha256:".len()..][..12])
     }
 
@@ -125,11 +129,10 @@ impl Workshop {
         let archive = self.folder.join("base.tar");
         if !archive.is_file() {
             let draft = self.folder.join("base-draft.tar");
-            let mmdebstrap = peers::require("mmdebstrap").expect("found before");
             let fixed = ["--quiet", "--variant=minbase", "bookworm", text(&draft)];
             let sources = sources();
             let sources: Vec<&str> = sources.iter().map(|file| text(file)).collect();
-            must(&mmdebstrap, &[&fixed[..], &sources].concat());
+            must(&self.mmdebstrap, &[&fixed[..], &sources].concat());
             fs::rename(draft, &archive).expect("renamed");
         }
         let file = FOLDER.folder.join("base.Containerfile");

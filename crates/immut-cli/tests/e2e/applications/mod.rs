@@ -4,6 +4,7 @@
 //! A quick set runs with all tests; the rest, and the page, with `scripts/test --all`.
 
 mod build;
+mod layers;
 mod probe;
 mod prove;
 mod recipes;

@@ -160,6 +160,7 @@ pub(super) const HAPROXY: App = App {
     name: "haproxy",
     what: "HAProxy, Debian's configuration",
     packages: &["haproxy"],
+    refused: Some(Refused { why: "asks for root", suggests: "--app haproxy" }),
     with: &["--app", "auto"],
     before: PAGE,
     after: PAGE,

@@ -31,7 +31,7 @@ pub(super) struct Glibc {
 const USUAL_FOLDERS: [&[u8]; 4] = [b"/lib64/", b"/usr/lib64/", b"/lib/", b"/usr/lib/"];
 /// The flag of entries from before the ABI was told; every loader takes them.
 const PLAIN_ELF: u32 = 1;
-const CACHE: &str = "/etc/ld.so.cache";
+pub(crate) const CACHE: &str = "/etc/ld.so.cache";
 
 impl Glibc {
     /// Reads what the loader of that image goes by. What is wrong with it goes to `unseen`.

@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(super) use cache::trimmed as trimmed_cache;
+pub(crate) use glibc::CACHE;
 pub(crate) use process::Process;
 
 use super::elf::{Elf, Machine};

@@ -6,7 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use super::{Origin, Walk};
-use crate::inventory::Kind;
+use crate::inventory::{Inode, Kind};
 use crate::needs::{Access, Hop, Need};
 use crate::path::RootPath;
 
@@ -111,7 +111,7 @@ impl Walk<'_> {
     fn folder(&mut self, pointer: &'static str, path: &RootPath, what: &str, origin: &Origin) {
         let resolution = self.look.inventory.resolve(path);
         let Some(found) = resolution.found.clone() else { return };
-        let directory = |inode: &crate::inventory::Inode| inode.kind == Kind::Directory;
+        let directory = |inode: &Inode| inode.kind == Kind::Directory;
         if SHARED.has(&found) || !self.look.inventory.lookup(&found).is_some_and(directory) {
             return;
         }

@@ -1,9 +1,11 @@
 //! What one start may cost, whatever an image makes of it.
 
+use std::collections::HashMap;
+
 use super::Walk;
 
 /// What is counted, and told when there is no more of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Spent {
     /// Words of commands that may name files. The longest command line that Linux takes has some
     /// hundred thousand, a real one some hundred.
@@ -19,19 +21,20 @@ pub(super) enum Spent {
     Rules,
 }
 
-/// How much is left of each.
-#[derive(Debug)]
-pub(super) struct Budget {
-    left: [usize; 5],
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { left: [20_000, 50_000, 1_000, 200_000, 1_000] }
-    }
-}
+/// How much was spent of each.
+#[derive(Debug, Default)]
+pub(super) struct Budget(HashMap<Spent, usize>);
 
 impl Spent {
+    fn most(self) -> usize {
+        match self {
+            Self::Words => 20_000,
+            Self::Commands => 50_000,
+            Self::Programs | Self::Rules => 1_000,
+            Self::Libraries => 200_000,
+        }
+    }
+
     fn what(self) -> &'static str {
         match self {
             Self::Words => "its commands have more words than are looked at",
@@ -46,9 +49,9 @@ impl Spent {
 impl Walk<'_> {
     /// Takes an amount; false, and told once, if there is not that much left.
     pub(super) fn spend(&mut self, what: Spent, amount: usize) -> bool {
-        let left = &mut self.budget.left[what as usize];
-        let enough = *left >= amount;
-        *left = left.saturating_sub(amount);
+        let spent = self.budget.0.entry(what).or_default();
+        *spent = spent.saturating_add(amount);
+        let enough = *spent <= what.most();
         if !enough {
             self.unseen(format!("the start is not followed as a whole: {}", what.what()));
         }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, EditedFile, Fitting};
-use crate::apps::{Edit, MOST_BYTES};
+use crate::apps::{Edit, MOST_BYTES, Pattern};
 use crate::inventory::{Content, EntryId, Inode, Inventory, Kind};
-use crate::needs::{Files, Look};
+use crate::needs::Look;
 use crate::path::RootPath;
 use crate::plan::Error;
 
@@ -29,30 +29,19 @@ impl Fitting<'_> {
         &self,
         dropped: &BTreeSet<EntryId>,
         look: &Look<'_>,
-        files: &Files<'_>,
     ) -> Result<Edits, Error> {
-        let mut found: BTreeMap<RootPath, Vec<&Edit>> = BTreeMap::new();
-        for edit in &self.app.edits {
-            let paths = look.names_matching(&edit.file).into_iter();
-            let ends = paths.filter_map(|path| look.inventory.resolve(&path.parse().ok()?).found);
-            for path in ends.collect::<BTreeSet<_>>() {
-                found.entry(path).or_default().push(edit);
-            }
-        }
         let mut edits = Edits::default();
-        let (mut wanted, mut left) = (Vec::new(), MOST_TOGETHER);
-        for (path, asked) in found {
-            let Some(file) = Left::of(look.inventory, &path, dropped) else { continue };
-            match file.editable(left) {
-                Ok((entry, size)) => {
-                    left -= size.max(SMALLEST);
-                    wanted.push((entry, (path, asked)));
-                }
+        let (mut wanted, mut room) = (Vec::new(), Room::default());
+        for (path, asked) in by_file(look, self.app.edits.iter().map(|edit| (&edit.file, edit))) {
+            let Some(file) = Left::of(look.inventory, &path, Some(dropped)) else { continue };
+            match file.editable() {
+                Ok((entry, size)) if room.take(size) => wanted.push((entry, (path, asked))),
+                Ok(_) => edits.unedited(self, &path, "there is more of it than configuration is"),
                 Err(reason) => edits.unedited(self, &path, reason),
             }
         }
         let mut failure = None;
-        files.see_each(wanted, |(path, asked), bytes| match std::str::from_utf8(bytes) {
+        look.see_each(wanted, |(path, asked), bytes| match std::str::from_utf8(bytes) {
             Ok(text) => {
                 if let Err(error) = edits.edit(self, &path, text, &asked) {
                     failure = Some(error);
@@ -101,8 +90,42 @@ impl Edits {
     }
 }
 
+/// What globs lead to, links followed, each with those of the items that are about it.
+pub(super) fn by_file<'i, T>(
+    look: &Look<'_>,
+    items: impl Iterator<Item = (&'i Pattern, &'i T)>,
+) -> BTreeMap<RootPath, Vec<&'i T>> {
+    let mut found: BTreeMap<RootPath, Vec<&T>> = BTreeMap::new();
+    for (glob, item) in items {
+        let paths = look.names_matching(glob).into_iter();
+        let ends = paths.filter_map(|path| look.inventory.resolve(&path.parse().ok()?).found);
+        for path in ends.collect::<BTreeSet<_>>() {
+            found.entry(path).or_default().push(item);
+        }
+    }
+    found
+}
+
+/// How much more of configuration is read, in bytes.
+pub(super) struct Room(u64);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(MOST_TOGETHER)
+    }
+}
+
+impl Room {
+    /// Takes room for a file, if it is left.
+    pub(super) fn take(&mut self, size: u64) -> bool {
+        let left = self.0.checked_sub(size.max(SMALLEST));
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+}
+
 /// A text after all edits, with how often each was made; none if it grows too large.
-fn all(text: &str, edits: &[&Edit]) -> Option<(String, Vec<usize>)> {
+pub(super) fn all(text: &str, edits: &[&Edit]) -> Option<(String, Vec<usize>)> {
     let mut counts = Vec::new();
     let mut text = text.to_owned();
     for edit in edits {
@@ -114,7 +137,7 @@ fn all(text: &str, edits: &[&Edit]) -> Option<(String, Vec<usize>)> {
 }
 
 /// A name that is left, and what it names.
-struct Left<'a> {
+pub(super) struct Left<'a> {
     path: &'a RootPath,
     inode: &'a Inode,
     /// How many entries of it are left, hidden ones too.
@@ -122,39 +145,40 @@ struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
-    fn of(
+    /// What is left when entries are `dropped`.
+    pub(super) fn of(
         inventory: &'a Inventory,
         path: &'a RootPath,
-        dropped: &BTreeSet<EntryId>,
+        dropped: Option<&BTreeSet<EntryId>>,
     ) -> Option<Self> {
+        let goes = |entry: &EntryId| dropped.is_some_and(|dropped| dropped.contains(entry));
         let name = inventory.names().get(path)?;
-        name.entry.filter(|entry| !dropped.contains(entry))?;
+        name.entry.filter(|entry| !goes(entry))?;
         let entries = inventory.entries_of(name.inode).iter();
-        let entries = entries.filter(|entry| !dropped.contains(entry)).count();
+        let entries = entries.filter(|entry| !goes(entry)).count();
         Some(Self { path, inode: inventory.inode(name.inode), entries })
     }
 
     /// The entry with the content of a file that may be edited, and its size, or why it may not be.
-    /// `left` is how many bytes of configuration may still be edited.
-    fn editable(&self, left: u64) -> Result<(EntryId, u64), &'static str> {
+    pub(super) fn editable(&self) -> Result<(EntryId, u64), &'static str> {
         let path = self.path;
         if OURS.iter().any(|ours| path.as_bytes() == ours.as_bytes() || lies_in(path, ours)) {
             return Err("it is no configuration of an application");
         }
+        let text = self.text()?;
+        // Its other names would keep the old text.
+        if self.entries > 1 { Err("it has other names (hardlinks)") } else { Ok(text) }
+    }
+
+    /// The entry with the content of a file that is read, and its size, or why it is not.
+    pub(super) fn text(&self) -> Result<(EntryId, u64), &'static str> {
         let Inode { kind, size, content, fingerprint, carrier, .. } = self.inode;
         if *kind != Kind::File {
             return Err("it is no file");
         }
-        // Its other names would keep the old text.
-        if self.entries > 1 {
-            return Err("it has other names (hardlinks)");
-        }
         match carrier.filter(|_| *content == Content::Other && fingerprint.is_some()) {
             None => Err("it is no plain text"),
             Some(_) if *size > MOST_BYTES as u64 => Err("it is larger than configuration is"),
-            Some(_) if (*size).max(SMALLEST) > left => {
-                Err("there is more of it than configuration is")
-            }
             Some(entry) => Ok((entry, *size)),
         }
     }
@@ -182,7 +206,7 @@ const OURS: [&str; 14] = [
     "var/lib/dpkg",
     "var/lib/opkg",
 ];
-/// More is no configuration, in bytes: the new texts are held until they are written.
+/// More is no configuration, in bytes: new texts are held until they are written.
 const MOST_TOGETHER: u64 = 4 << 20;
 /// What a file counts for at least, in bytes.
 const SMALLEST: u64 = 1 << 12;

@@ -84,7 +84,7 @@ impl<'a> Draft<'a> {
         }
         let because = because(id("hidden-entry"));
         let lowest = self.lowest_layers(dropped);
-        let homes = self.layers_of_inodes(dropped);
+        let homes = self.layers_of_files(dropped, replayed);
         let left = self.inventory.entries().filter(|(id, _)| !dropped.contains(id));
         let mut more = Vec::new();
         for (id, entry) in left {
@@ -144,17 +144,23 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether a hidden entry may go although no rule asks: not if another layer links to it.
-    fn can_go(&self, id: EntryId, homes: &HashMap<InodeId, (u32, u32)>) -> bool {
+    fn can_go(&self, id: EntryId, homes: &Homes) -> bool {
         let inode = self.inventory.entry(id).inode.filter(|_| self.inventory.is_hidden(id));
-        inode.is_some_and(|inode| homes.get(&inode) == Some(&(id.layer, id.layer)))
+        inode.is_some_and(|inode| homes.of(inode, id) == Some((id.layer, id.layer)))
     }
 
-    /// For each inode the first and the last layer that still name it.
-    fn layers_of_inodes(&self, dropped: &BTreeSet<EntryId>) -> HashMap<InodeId, (u32, u32)> {
-        let mut homes = HashMap::new();
+    /// Where each file is still named.
+    fn layers_of_files(&self, dropped: &BTreeSet<EntryId>, replayed: &Replay) -> Homes {
+        let mut homes = Homes::default();
+        for id in &replayed.carries {
+            if let Some(inode) = self.inventory.entry(*id).inode {
+                homes.begins.entry(inode).or_default().push(*id);
+            }
+        }
         for (id, entry) in self.inventory.entries().filter(|(id, _)| !dropped.contains(id)) {
             if let Some(inode) = entry.inode {
-                homes.entry(inode).or_insert((id.layer, id.layer)).1 = id.layer;
+                let file = (inode, homes.file(inode, id));
+                homes.layers.entry(file).or_insert((id.layer, id.layer)).1 = id.layer;
             }
         }
         homes
@@ -210,6 +216,27 @@ impl<'a> Draft<'a> {
         let because = because(id("empty-layer"));
         let step = |layer| Step { action: Action::DropEmptied { layer }, because: because.clone() };
         emptied.into_iter().map(step).collect()
+    }
+}
+
+/// The layers that name files. An inode is several files where a hardlink becomes the regular file:
+/// what comes then has nothing to do with what was before.
+#[derive(Default)]
+struct Homes {
+    /// The entries with which new files of an inode begin, in order.
+    begins: HashMap<InodeId, Vec<EntryId>>,
+    /// The first and the last layer that still name each file of an inode.
+    layers: HashMap<(InodeId, usize), (u32, u32)>,
+}
+
+impl Homes {
+    /// Which file of its inode an entry is.
+    fn file(&self, inode: InodeId, id: EntryId) -> usize {
+        self.begins.get(&inode).map_or(0, |begins| begins.partition_point(|begin| *begin <= id))
+    }
+
+    fn of(&self, inode: InodeId, id: EntryId) -> Option<(u32, u32)> {
+        self.layers.get(&(inode, self.file(inode, id))).copied()
     }
 }
 

@@ -15,7 +15,7 @@ use super::drops::Draft;
 use crate::inventory::{EntryId, Inode, Inventory, Kind};
 use crate::needs::Files;
 use crate::path::RootPath;
-pub(super) use owned::{Owned, owned};
+pub(super) use owned::Owned;
 use tally::{Tally, Use};
 
 /// A package that a database names.
@@ -218,3 +218,15 @@ const NOT_EDITED: [(&str, &str); 10] = [
 const LARGEST: u64 = 16 << 20;
 /// More records are no database that anybody has.
 const MOST: usize = 100_000;
+
+/// The packages in order, with their files that stay. What is gone with its package's list is nobody's,
+/// as it will be when the image is looked at again.
+pub(super) fn owned(draft: &Draft<'_>, files: &Files<'_>) -> Vec<Owned> {
+    let view = View { inventory: draft.inventory, draft, files };
+    let mut all = Vec::new();
+    listed::owned(view, &mut all);
+    single::owned(view, &mut all);
+    apk::owned(view, &mut all);
+    all.sort_by(|one, other| one.package.cmp(&other.package));
+    all
+}

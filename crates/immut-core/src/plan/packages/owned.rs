@@ -1,8 +1,7 @@
 //! Which files belong to which package, as far as the databases that stay say so.
 
-use super::{Draft, Package, View};
+use super::{Package, View};
 use crate::inventory::Kind;
-use crate::needs::Files;
 use crate::path::RootPath;
 
 /// A package with the files of it that stay.
@@ -10,18 +9,6 @@ use crate::path::RootPath;
 pub(in super::super) struct Owned {
     pub(in super::super) package: Package,
     pub(in super::super) paths: Vec<RootPath>,
-}
-
-/// The packages in order, with their files that stay. What is gone with its package's list is nobody's,
-/// as it will be when the image is looked at again.
-pub(in super::super) fn owned(draft: &Draft<'_>, files: &Files<'_>) -> Vec<Owned> {
-    let view = View { inventory: draft.inventory, draft, files };
-    let mut all = Vec::new();
-    super::listed::owned(view, &mut all);
-    super::single::owned(view, &mut all);
-    super::apk::owned(view, &mut all);
-    all.sort_by(|one, other| one.package.cmp(&other.package));
-    all
 }
 
 impl Owned {

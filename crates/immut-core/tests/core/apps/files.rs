@@ -1,12 +1,12 @@
 //! What a profile changes in files, and what it leaves alone.
 
 use immut_core::Options;
-use immut_core::plan::Change;
+use immut_core::plan::{Action, Change, Step};
 use immut_testkit::recipe::{LayerRecipe, Recipe};
 use serde_json::json;
 
 use super::{applied, config_of, program, refusal, scripted, with};
-use crate::common::{Scene, profile, rules_of};
+use crate::common::{Scene, profile};
 
 const MAIN: &str =
     "user www-data;\nerror_log /var/log/nginx/error.log;\nhttp {\n  include sites-enabled/*;\n}\n";
@@ -211,7 +211,26 @@ fn what_it_reads_is_its_groups_and_what_it_writes_its_own() {
     }
     // Who may read it already gets nothing.
     let plan = Scene::of(&redis().user("100:101")).plan(&with("redis")).plan;
-    assert!(!rules_of(&plan).contains("app-profile"), "{:?}", plan.steps);
+    let gives = |step: &Step| matches!(step.action, Action::SetOwner { .. });
+    assert!(!plan.steps.iter().any(gives), "{:?}", plan.steps);
+}
+
+/// A profile may ask for a file in a folder that is everybody's: the file is given, the folder is not.
+#[test]
+fn folders_at_the_top_are_given_to_nobody() {
+    let recipe = scripted("/bin/mine", &[]).entrypoint(&["/bin/mine"]).layer(|l| {
+        l.dir("/root", 0o700).file("/root/mine.conf", 0o600, "x").file("/root/secret", 0o644, "x")
+    });
+    let mine = with(
+        "name = 'mine'\ntitle = 'Mine'\nreadable = ['/root/mine.conf']\n\
+         [recognise]\nprograms = ['/bin/mine']\nwords = ['mine']\n[[start]]\n",
+    );
+    let plan = Scene::of(&recipe).plan(&mine).plan;
+    let given = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::SetOwner { path, .. } => Some(path.to_string()),
+        _ => None,
+    });
+    assert_eq!(given.collect::<Vec<_>>(), ["/root/mine.conf"]);
 }
 
 #[test]

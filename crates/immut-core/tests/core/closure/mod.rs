@@ -22,6 +22,7 @@ mod bases;
 mod binaries;
 mod budgets;
 mod commands;
+mod configurations;
 mod conversions;
 mod healthchecks;
 mod layouts;
@@ -176,6 +177,7 @@ fn themes() -> Vec<(&'static str, Vec<Case>)> {
         ("applications", applications::cases()),
         ("binaries", binaries::cases()),
         ("commands", commands::cases()),
+        ("configurations", configurations::cases()),
         ("conversions", conversions::cases()),
         ("healthchecks", healthchecks::cases()),
         ("layouts", layouts::cases()),

@@ -6,7 +6,7 @@ use immut_testkit::model::{Item, read_tar};
 use immut_testkit::recipe::{LayerRecipe, LongNames, Naming, Recipe};
 
 use super::{Peer, agrees, app, harden};
-use crate::common::{MARK, Scene, removing};
+use crate::common::{MARK, Scene, profile, removing};
 
 /// Hardens, and holds the result to umoci's tree without the names that went.
 fn goes(recipe: &Recipe, gone: &[&str]) {
@@ -237,4 +237,23 @@ fn a_carrier_with_a_long_name_and_large_numbers() {
             assert!(!done.again(&options).is_changed());
         }
     }
+}
+
+/// A hidden file that a hardlink of a later layer becomes goes like any hidden file.
+#[test]
+fn a_hidden_file_that_its_last_link_carries() {
+    let recipe = app()
+        .layer(|l| l.dir("/c", 0o755).dir("/c/b", 0o755))
+        .layer(|l| l.dir("/b", 0o755).file("/c", 0o644, "content"))
+        .layer(|l| l.hardlink("/a", "/c").dir("/c", 0o755).hardlink("/c/b", "/a"));
+    let mut options = profile("minimal");
+    options.choices.profile.keep.push("/c/b".parse().expect("a keep"));
+    let done = Scene::of(&recipe).harden(&options);
+    assert_eq!(done.text("c/b"), "content");
+    let left: Vec<_> = done.tars().iter().flat_map(|tar| read_tar(tar)).collect();
+    assert!(
+        !left.iter().any(|one| one.path == "c" && matches!(one.item, Item::File(_))),
+        "{left:?}"
+    );
+    assert!(!done.again(&options).is_changed());
 }

@@ -1,6 +1,6 @@
 //! Invariant 1: who may use whom, and who may touch the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Which rooms of the core a room may use, besides itself. Verbs and what belongs to them use all.
@@ -66,6 +66,21 @@ fn invariant_1_rooms_depend_one_way() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The table says what the code does, not more.
+#[test]
+fn invariant_1_no_edge_is_only_in_the_table() {
+    let mut unused: BTreeSet<(String, String)> = EDGES
+        .iter()
+        .flat_map(|(room, allowed)| allowed.iter().map(|used| (room.to_string(), used.to_string())))
+        .collect();
+    for (file, text) in sources() {
+        for used in uses(&text) {
+            unused.remove(&(room_of(&file), used));
+        }
+    }
+    assert_eq!(unused, BTreeSet::new());
 }
 
 #[test]

@@ -34,9 +34,9 @@ pub(crate) fn trimmed(content: &[u8], goes: impl Fn(&[u8]) -> bool) -> Option<Ve
     for (at, text) in left.iter().flat_map(|entry| texts(old, entry, little)) {
         new[at..at + text.len()].copy_from_slice(text);
     }
-    let number = u32::try_from(left.len()).ok()?;
-    let number = if little { number.to_le_bytes() } else { number.to_be_bytes() };
-    new[COUNT..COUNT + 4].copy_from_slice(&number);
+    let left_count = u32::try_from(left.len()).ok()?;
+    let left_count = if little { left_count.to_le_bytes() } else { left_count.to_be_bytes() };
+    new[COUNT..COUNT + 4].copy_from_slice(&left_count);
     let mut table = left.concat();
     table.resize(count * ENTRY, 0);
     new[HEADER..HEADER + table.len()].copy_from_slice(&table);
