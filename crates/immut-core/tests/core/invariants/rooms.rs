@@ -17,7 +17,7 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("store", &["archive", "image", "name", "parallel", "path", "progress"]),
     ("inventory", &["archive", "codec", "image", "name", "parallel", "path", "progress", "store"]),
     ("user", &["inventory", "path"]),
-    ("rules", &["finding", "image", "inventory", "name", "path", "user"]),
+    ("rules", &["finding", "inventory", "path", "user"]),
     ("needs", &["finding", "image", "inventory", "path"]),
     ("plan", &["apps", "finding", "image", "inventory", "name", "needs", "path", "rules", "user"]),
     (
@@ -36,7 +36,7 @@ const EDGES: [(&str, &[&str]); 18] = [
         ],
     ),
     ("receipt", &["finding", "name", "path", "plan"]),
-    ("trust", &["finding", "image", "name", "progress", "receipt", "store"]),
+    ("trust", &["image", "name", "store"]),
 ];
 /// Verbs, and what describes or feeds them.
 const VERBS: [&str; 11] = [
