@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::path::RootPath;
+use crate::path::{RootPath, lossy};
 
 /// One hop on the way from the config to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,13 @@ pub enum Hop {
     Loaded(String),
     /// A folder that may be read as a whole, and what it is, such as `the working directory`.
     Folder(String),
+    /// A line of configuration that names it.
+    Setting {
+        /// Counted from 1.
+        number: usize,
+        /// The line, shortened.
+        text: String,
+    },
     /// Something that an application needs by its profile, which has this name.
     Profile(String),
     /// A setting of the environment, such as `LD_PRELOAD`.
@@ -52,6 +59,9 @@ impl fmt::Display for Hop {
             Self::File(path) => path.fmt(f),
             Self::Interpreter(line) => write!(f, "#!{line}"),
             Self::Line { number, text } => write!(f, "line {number}: {text}"),
+            Self::Setting { number, text } => {
+                write!(f, "line {number}: {}", lossy(text.as_bytes()))
+            }
             Self::Loader(path) => write!(f, "loader {path}"),
             Self::Library { name, by } => write!(f, "library {name} ({by})"),
             Self::Loaded(rule) => write!(f, "loaded by name ({rule})"),

@@ -34,6 +34,9 @@ pub struct Rule {
     pub beside: Vec<String>,
     /// What is needed where it is there.
     pub paths: Vec<String>,
+    /// Configuration among that: what it names by absolute paths is needed too.
+    #[serde(default)]
+    pub settings: Vec<String>,
     /// Whether the start may break without any of the paths.
     #[serde(default)]
     pub hard: bool,
@@ -46,6 +49,8 @@ pub struct Wanted<'a> {
     pub rule: &'a Rule,
     /// Globs over paths with a leading slash; what of them is in the image is needed.
     pub paths: Vec<String>,
+    /// Globs of configuration.
+    pub settings: Vec<String>,
 }
 
 /// Why text is no catalog of what is loaded.
@@ -94,7 +99,7 @@ impl Loaded {
             if !ids.insert(rule.id.clone()) {
                 return Err(Error::Duplicate(rule.id));
             }
-            for path in rule.beside.iter().chain(&rule.paths) {
+            for path in rule.beside.iter().chain(&rule.paths).chain(&rule.settings) {
                 check(path)?;
             }
             let names = rule.libraries.iter().chain(&rule.executables);
@@ -131,7 +136,8 @@ impl Loaded {
                 paths.iter().flat_map(|path| fill(path, file, libs, &version)).collect()
             };
             if rule.beside.is_empty() || filled(&rule.beside).iter().any(|path| has(path)) {
-                wanted.push(Wanted { rule, paths: filled(&rule.paths) });
+                let (paths, settings) = (filled(&rule.paths), filled(&rule.settings));
+                wanted.push(Wanted { rule, paths, settings });
             }
         }
         wanted

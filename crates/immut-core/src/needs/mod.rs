@@ -168,9 +168,10 @@ impl Edge {
         start.needs[self.to].path == *path || self.links.contains(path)
     }
 
-    /// Whether it leads to a folder that may be read; what goes of it is no conflict.
-    pub(crate) fn is_folder(&self) -> bool {
-        matches!(self.why.last(), Some(Hop::Folder(_)))
+    /// Whether it leads to what may be read, a folder or what configuration names; what goes of it is
+    /// no conflict.
+    pub(crate) fn may_be_read(&self) -> bool {
+        matches!(self.why.last(), Some(Hop::Folder(_) | Hop::Setting { .. }))
     }
 
     /// Whether it is an argument that may only happen to be the name of a program, such as `start` or

@@ -78,7 +78,7 @@ fn removed(
     edge: &Edge,
     refused: Option<&Refused>,
 ) -> Option<Conflict> {
-    if edge.is_by_chance(start) || edge.is_folder() {
+    if edge.is_by_chance(start) || edge.may_be_read() {
         return None;
     }
     let file = &start.needs[edge.to].path;

@@ -67,16 +67,24 @@ impl Walk<'_> {
     pub(super) fn beside(&mut self, pointer: &'static str, need: usize) {
         let file = self.start.needs[need].path.clone();
         if let Some(folder) = SHARED.own(&file) {
-            self.folder(pointer, &folder, "the application's folder", &Origin::from(need, false));
+            let why = Hop::Folder("the application's folder".to_owned());
+            self.folder(pointer, &folder, why, &Origin::from(need, false));
         }
     }
 
-    /// What a word names that is no program: a file with what lies beside it, or a folder.
+    /// What a word names that is no program: a file with what lies beside it and what it names itself,
+    /// or a folder.
     pub(super) fn place(&mut self, pointer: &'static str, path: &RootPath, origin: &Origin) {
         if let Some(need) = self.need(pointer, path, Access::Read, origin) {
             self.beside(pointer, need);
+            self.unread.push_back(need);
         } else {
-            self.folder(pointer, path, "a folder that it is told of", origin);
+            self.folder(
+                pointer,
+                path,
+                Hop::Folder("a folder that it is told of".to_owned()),
+                origin,
+            );
         }
     }
 
@@ -87,7 +95,7 @@ impl Walk<'_> {
         };
         let origin = Origin::from(program, false);
         if let Some(folder) = self.look.in_working_dir(".") {
-            self.folder(pointer, &folder, "the working directory", &origin);
+            self.folder(pointer, &folder, Hop::Folder("the working directory".to_owned()), &origin);
         }
         for variable in self.look.variables() {
             let Some((name, value)) = variable.split_once('=') else { continue };
@@ -95,7 +103,8 @@ impl Walk<'_> {
                 continue;
             }
             for path in pieces(value).filter_map(|piece| piece.parse().ok()) {
-                self.folder(pointer, &path, &format!("{name} in the environment"), &origin);
+                let why = Hop::Folder(format!("{name} in the environment"));
+                self.folder(pointer, &path, why, &origin);
             }
         }
     }
@@ -107,21 +116,28 @@ impl Walk<'_> {
         certain && access == Access::Execute && !loader
     }
 
-    /// A folder with all that lies in it, unless it is shared, and what its libraries need.
-    fn folder(&mut self, pointer: &'static str, path: &RootPath, what: &str, origin: &Origin) {
+    /// A folder with all that lies in it and what its libraries need; none if it is shared.
+    pub(super) fn folder(
+        &mut self,
+        pointer: &'static str,
+        path: &RootPath,
+        why: Hop,
+        origin: &Origin,
+    ) -> Option<usize> {
         let resolution = self.look.inventory.resolve(path);
-        let Some(found) = resolution.found.clone() else { return };
+        let found = resolution.found.clone()?;
         let directory = |inode: &Inode| inode.kind == Kind::Directory;
         if SHARED.has(&found) || !self.look.inventory.lookup(&found).is_some_and(directory) {
-            return;
+            return None;
         }
-        let origin = origin.because(Hop::Folder(what.to_owned()));
+        let origin = origin.because(why);
         let known = self.start.needs.len();
-        let Some(need) = self.add(pointer, path, resolution, Access::Read, &origin) else { return };
+        let need = self.add(pointer, path, resolution, Access::Read, &origin)?;
         if need == known {
             let libraries = self.look.binaries_in(&found);
             self.opened(pointer, need, &libraries);
         }
+        Some(need)
     }
 }
 

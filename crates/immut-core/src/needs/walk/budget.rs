@@ -19,6 +19,8 @@ pub(super) enum Spent {
     Libraries,
     /// Rules of what is loaded by name that apply.
     Rules,
+    /// Files of configuration, and paths that they name. A large one has some thousand.
+    Settings,
 }
 
 /// How much was spent of each.
@@ -29,7 +31,7 @@ impl Spent {
     fn most(self) -> usize {
         match self {
             Self::Words => 20_000,
-            Self::Commands => 50_000,
+            Self::Commands | Self::Settings => 50_000,
             Self::Programs | Self::Rules => 1_000,
             Self::Libraries => 200_000,
         }
@@ -42,6 +44,7 @@ impl Spent {
             Self::Programs => "it runs more programs than libraries are looked for of",
             Self::Libraries => "its programs ask for more libraries than are looked for",
             Self::Rules => "it loads more by name than is followed",
+            Self::Settings => "its configuration names more than is looked at",
         }
     }
 }

@@ -66,6 +66,9 @@ impl Walk<'_> {
             }
         }
         self.opened(pointer, need, &libraries);
+        for place in wanted.settings.iter().flat_map(|glob| self.look.matching(glob)) {
+            self.configured(need, &place, &origin);
+        }
     }
 
     /// What libraries need that a program opens. They may be opened, so what they lack is no gap.

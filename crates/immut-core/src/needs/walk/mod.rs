@@ -6,6 +6,7 @@ mod budget;
 mod by_name;
 mod command;
 mod script;
+mod settings;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -124,6 +125,10 @@ struct Walk<'a> {
     ways: HashSet<(Option<usize>, usize, RootPath, Access)>,
     /// Texts that a shell reads and that were followed.
     texts: HashSet<usize>,
+    /// Configuration that was not read yet.
+    unread: VecDeque<usize>,
+    /// Configuration that was read.
+    settled: HashSet<usize>,
     /// The words that a program was started with, its own first.
     arguments: HashMap<usize, Vec<Word>>,
     /// The part of the config whose program has the working directory and the variables around it.
@@ -144,6 +149,8 @@ impl<'a> Walk<'a> {
             queue: VecDeque::new(),
             ways: HashSet::new(),
             texts: HashSet::new(),
+            unread: VecDeque::new(),
+            settled: HashSet::new(),
             arguments: HashMap::new(),
             surrounded: None,
             names: Vec::new(),
@@ -156,7 +163,9 @@ impl<'a> Walk<'a> {
     fn run(mut self, begin: impl FnOnce(&mut Self)) -> Start {
         begin(&mut self);
         let mut followed = 0;
-        while !self.queue.is_empty() || followed < self.start.needs.len() {
+        while !(self.queue.is_empty() && self.unread.is_empty())
+            || followed < self.start.needs.len()
+        {
             while let Some(need) = self.queue.pop_front() {
                 self.look_into(need);
             }
@@ -166,6 +175,9 @@ impl<'a> Walk<'a> {
             while followed < self.start.needs.len() {
                 self.by_name(followed);
                 followed += 1;
+            }
+            if let Some(need) = self.unread.pop_front() {
+                self.settings(need);
             }
         }
         self.start

@@ -140,6 +140,69 @@ pub(super) fn cases() -> Vec<Case> {
             stays: /app/page.html
             "#,
         ),
+        minimal("what the configuration of a known application names", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/sbin/nginx", 0o755, app().bytes())
+                    .file(
+                        "/etc/nginx/nginx.conf",
+                        0o644,
+                        "include /opt/site/*.conf;\nssl_certificate \"/certs/a.pem\";\n#root /srv/old;\n",
+                    )
+                    .file("/opt/site/a.conf", 0o644, "root /srv/new;\nexec /usr/bin/curl;\n")
+                    .file("/opt/module.so", 0o644, plugin().bytes())
+                    .file("/usr/lib/libextra.so.1", 0o755, Build::library("libextra.so.1").bytes())
+                    .file("/etc/nginx/modules.conf", 0o644, "load_module /opt/module.so;\n")
+                    .file("/certs/a.pem", 0o644, "certificate")
+                    .file("/certs/b.pem", 0o644, "certificate")
+                    .file("/srv/new/index.html", 0o644, "new")
+                    .file("/srv/old/index.html", 0o644, "old")
+            })
+            .entrypoint(&["/usr/sbin/nginx"])
+        })
+        .asks(&[
+            "/certs/a.pem",
+            "/opt/site/a.conf",
+            "/opt/module.so",
+            "/usr/lib/libextra.so.1",
+            "/certs/b.pem",
+            "/srv/new/index.html",
+            "/srv/old/index.html",
+            "/usr/bin/curl",
+        ])
+        .expect(
+            r#"
+            stays: /certs/a.pem
+            stays: /opt/site/a.conf
+            stays: /opt/module.so
+            stays: /usr/lib/libextra.so.1
+            gone: /certs/b.pem
+            stays: /srv/new/index.html
+            gone: /srv/old/index.html
+            gone: /usr/bin/curl
+            "#,
+        ),
+        minimal("what a file that is named names, and so on", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/local/bin/app", 0o755, app().bytes())
+                    .file("/etc/shop.conf", 0o644, "model=/data/model.bin\nmore /data/more.conf\n")
+                    .file("/data/more.conf", 0o644, "again /etc/shop.conf /share/x\n/bin/sh\n")
+                    .file("/data/model.bin", 0o644, "\0model")
+                    .file("/share/x", 0o644, "x")
+                    .file("/share/y", 0o644, "y")
+            })
+            .entrypoint(&["app", "-c", "/etc/shop.conf"])
+        })
+        .asks(&["/data/model.bin", "/share/x", "/share/y", "/bin/sh"])
+        .expect(
+            r#"
+            stays: /data/model.bin
+            stays: /share/x
+            gone: /share/y
+            gone: /bin/sh
+            "#,
+        ),
     ]
 }
 
