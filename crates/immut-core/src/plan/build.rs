@@ -16,7 +16,7 @@ use super::user::{PlannedUser, planned_user};
 use super::writable::Writables;
 use super::{
     Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, layering, packages, places, surplus,
+    conflicts, layering, packages, places, reach, surplus,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -158,6 +158,7 @@ impl Plan {
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look, &user));
         notes.extend(writables.notes.iter().cloned());
+        notes.extend(reach::unreadable(inventory, &user, &closure, &writables));
         let orphaned = conflicts::orphaned(&draft);
         let mut finished = draft.finish();
         let profiled = app.map(|app| app.files(&finished.dropped, &look)).transpose()?;

@@ -41,6 +41,39 @@ pub(super) fn denied(
     conflicts
 }
 
+/// What configuration names and the user may not read: told, since nothing says when it is read.
+pub(super) fn unreadable(
+    inventory: &Inventory,
+    user: &PlannedUser,
+    closure: &Closure,
+    writables: &Writables,
+) -> Vec<String> {
+    let Some(id) = user.id.filter(|_| user.is_another()) else { return Vec::new() };
+    let check = Check::new(inventory, id, writables);
+    let mut told = Vec::new();
+    for start in &closure.starts {
+        for edge in &start.edges {
+            let (Some(line @ Hop::Setting { .. }), Some(from)) = (edge.why.last(), edge.from)
+            else {
+                continue;
+            };
+            let need = &start.needs[edge.to];
+            let problem = check.way(edge, &need.path).or_else(|| check.open(&need.path));
+            told.extend(problem.map(|problem| {
+                let give = giving(&problem).map_or_else(String::new, |flag| format!("; {flag}"));
+                format!("{}, {line}: {problem}{give}", start.needs[from].path)
+            }));
+            if told.len() >= MOST_TOLD {
+                return told;
+            }
+        }
+    }
+    told
+}
+
+/// The most that is told of what the user may not read.
+const MOST_TOLD: usize = 20;
+
 /// Whether an edge leads from a path among the words of entrypoint and cmd to what it names.
 fn is_named_file(look: &Look<'_>, edge: &Edge) -> bool {
     let Some(Hop::Word(word)) = edge.why.last() else { return false };

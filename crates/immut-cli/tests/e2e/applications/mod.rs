@@ -3,6 +3,7 @@
 //!
 //! A quick set runs with all tests; the rest, and the page, with `scripts/test --all`.
 
+mod asked;
 mod build;
 mod layers;
 mod probe;

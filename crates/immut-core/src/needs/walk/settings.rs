@@ -19,15 +19,14 @@ impl Walk<'_> {
         let (look, pointer) = (self.look, self.start.pointer(need));
         let beneath = look.inventory.beneath(place).map(|(path, _)| path);
         for path in std::iter::once(place).chain(beneath) {
-            let text = |inode: &Inode| inode.kind == Kind::File && inode.content == Content::Other;
-            if !look.inventory.lookup(path).is_some_and(text) {
-                continue;
-            }
             if !self.spend(Spent::Settings, 1) {
                 return;
             }
-            let file = self.need(pointer, path, Access::Read, origin);
-            self.unread.extend(file);
+            let text = |inode: &Inode| inode.kind == Kind::File && inode.content == Content::Other;
+            if look.inventory.lookup(path).is_some_and(text) {
+                let file = self.need(pointer, path, Access::Read, origin);
+                self.unread.extend(file);
+            }
         }
     }
 

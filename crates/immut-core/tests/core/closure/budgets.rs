@@ -71,3 +71,14 @@ fn libraries_are_bounded() {
     let image = debian_with(all).entrypoint(&["/srv/start"]);
     cut_off(&image, "its programs ask for more libraries than are looked for");
 }
+
+#[test]
+fn configuration_is_bounded() {
+    let lines: String = (0..30_000).map(|number| format!("include /data/*; {number}\n")).collect();
+    let files = |layer: LayerRecipe| {
+        let layer = layer.file("/srv/app.conf", 0o644, lines);
+        (0..500).fold(layer, |layer, number| layer.file(format!("/data/{number}"), 0o644, "x"))
+    };
+    let image = debian_with(files).entrypoint(&["app", "/srv/app.conf"]);
+    cut_off(&image, "its configuration names more than is looked at");
+}

@@ -156,6 +156,21 @@ pub(super) fn cases() -> Vec<Case> {
                 .entrypoint(&["nginx", "-g", "daemon off; client_body_temp_path /tmp/body;"])
         })
         .works_without_a_shell(),
+        case("nginx with a configuration that is no text", {
+            let text = b"pid /run/nginx.pid;\xff\n".as_slice();
+            debian_with(|layer| {
+                layer
+                    .file("/usr/sbin/nginx", 0o755, app().bytes())
+                    .file("/etc/nginx/nginx.conf", 0o644, text)
+            })
+            .entrypoint(&["/usr/sbin/nginx"])
+        })
+        .works_without_a_shell()
+        .expect(
+            r#"
+            unseen: what /etc/nginx/nginx.conf asks of the user was not looked at: it is no text
+            "#,
+        ),
         case("nginx with a configuration from elsewhere", {
             nginx(DEBIAN, folders).entrypoint(&["nginx", "-c", "/config/nginx.conf"])
         })
@@ -189,6 +204,7 @@ pub(super) fn cases() -> Vec<Case> {
             r#"
             refused: /config/Entrypoint user 65532:65532 may not write to /var/lib/redis (mode 0750, owner 999:999) ["redis-server" -> /etc/redis/redis.conf -> line 1: dir /var/lib/redis]
             refused: /config/Entrypoint user 65532:65532 may not write to /run (mode 0755, owner 0:0) ["redis-server" -> /etc/redis/redis.conf -> line 2: logfile /run/redis.log]
+            note: /etc/redis/redis.conf, line 1: dir /var/lib/redis: user 65532:65532 may not enter /var/lib/redis (mode 0750, owner 999:999); --writable /var/lib/redis (gives it to the user)
             "#,
         ),
         case("the same with its app profile", {
@@ -204,7 +220,12 @@ pub(super) fn cases() -> Vec<Case> {
             let words = [STARTED, &["--logfile", "", "--dir", "/tmp"]].concat();
             redis("dir /var/lib/redis\nlogfile /run/redis.log\n", &words)
         })
-        .works_without_a_shell(),
+        .works_without_a_shell()
+        .expect(
+            r#"
+            note: /etc/redis/redis.conf, line 1: dir /var/lib/redis: user 65532:65532 may not enter /var/lib/redis (mode 0750, owner 999:999); --writable /var/lib/redis (gives it to the user)
+            "#,
+        ),
         case("words that ask themselves", {
             redis("", &["redis-server", "--dir", "/var/lib/redis"])
         })

@@ -366,6 +366,8 @@ fn files_that_the_start_names_have_to_be_readable() {
     assert_eq!(listed(&given.hardened.platforms[0].plan), none, "no mount");
     assert_eq!(conflicts(&secret, &keeping(&["rule:root-user"])), none);
     assert_eq!(conflicts(&secret.clone().user("7"), &Options::default()), none, "as it ran before");
+    let inside = conflicts(&started(&["--config=/etc/app/secret"]), &Options::default());
+    assert_eq!(inside.len(), 1, "{inside:?}");
     let locked = started(&["/locked/conf"]);
     assert!(conflicts(&locked, &Options::default())[0].contains("pass through /locked"));
     assert_eq!(conflicts(&locked, &writing(&["/locked"])), none);
@@ -374,6 +376,27 @@ fn files_that_the_start_names_have_to_be_readable() {
     {
         assert_eq!(conflicts(&started(fine), &Options::default()), none, "{fine:?}");
     }
+}
+
+/// A file that configuration names and only root may read is told, with the flag that gives it.
+#[test]
+fn files_that_configuration_names_should_be_readable() {
+    let recipe = image(|l| {
+        l.file("/etc/app.conf", 0o644, "listen 8080\nkey /certs/key.pem\ncert /certs/a.pem\n")
+            .file("/certs/key.pem", 0o600, "k")
+            .file("/certs/a.pem", 0o644, "a")
+    });
+    let recipe = recipe.cmd(&["--config", "/etc/app.conf"]);
+    let told = |recipe: &Recipe, options: &Options| -> Vec<String> {
+        let plan = plan(recipe, options);
+        assert_eq!(plan.conflicts, []);
+        plan.notes.into_iter().filter(|note| note.contains("may not")).collect()
+    };
+    let expected = "/etc/app.conf, line 2: key /certs/key.pem: user 65532:65532 may not read \
+                    /certs/key.pem (mode 0600, owner 0:0); --writable /certs/key.pem (gives it to the user)";
+    assert_eq!(told(&recipe, &Options::default()), [expected]);
+    assert_eq!(told(&recipe, &writing(&["/certs/key.pem"])), [""; 0]);
+    assert_eq!(told(&recipe.user("7"), &Options::default()), [""; 0], "as it ran before");
 }
 
 #[test]
