@@ -1,5 +1,6 @@
 //! [`Look`]: an image's files as its start sees them.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -89,6 +90,8 @@ pub(crate) struct Look<'a> {
     pub(crate) inventory: &'a Inventory,
     pub(crate) config: &'a RuntimeConfig,
     pub(super) files: &'a Files<'a>,
+    /// Configuration that will say something else, by its name.
+    edited: Option<&'a BTreeMap<RootPath, Vec<u8>>>,
 }
 
 impl<'a> Look<'a> {
@@ -97,7 +100,24 @@ impl<'a> Look<'a> {
         config: &'a RuntimeConfig,
         files: &'a Files<'a>,
     ) -> Self {
-        Self { inventory, config, files }
+        Self { inventory, config, files, edited: None }
+    }
+
+    /// The same where configuration says something else.
+    pub(crate) fn edited(self, edited: &'a BTreeMap<RootPath, Vec<u8>>) -> Self {
+        Self { edited: Some(edited), ..self }
+    }
+
+    /// What a text says, as it will be; none if the file is none.
+    pub(super) fn text_of(&self, file: &RootPath) -> Option<Arc<[u8]>> {
+        let edited = self.edited.and_then(|edited| edited.get(file));
+        match edited {
+            Some(text) => Some(text.as_slice().into()),
+            None => match self.facts(file)? {
+                Facts::Text(text) => Some(text),
+                Facts::Elf(_) | Facts::Broken(_) => None,
+            },
+        }
     }
 
     /// Shows the contents of many small files, see [`Files::see_each`].

@@ -5,7 +5,7 @@ mod command;
 mod files;
 mod suggest;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -266,6 +266,11 @@ impl Fitted<'_> {
             .chain(names)
             .collect();
         Closure::of_profile(look, &app.name, &all.into_iter().collect::<Vec<_>>())
+    }
+
+    /// What configuration will say.
+    pub(super) fn texts(&self, look: &Look<'_>) -> Result<BTreeMap<RootPath, Vec<u8>>, Error> {
+        Ok(self.fitting.edits(&BTreeSet::new(), look)?.contents.into_iter().collect())
     }
 
     /// The folders that the application writes to.

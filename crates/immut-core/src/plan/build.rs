@@ -216,6 +216,8 @@ impl<'a> Outlook<'a> {
         let app =
             fitting.map(|app| app.apply(draft, files, choices, &mut converted)).transpose()?;
         let look = Look::new(inventory, &converted.config, files);
+        let texts = app.as_ref().map(|app| app.texts(&look)).transpose()?.unwrap_or_default();
+        let look = look.edited(&texts);
         let mut closure = Closure::of(&look, &choices.start_with, &choices.kept_paths());
         closure.starts.extend(app.iter().flat_map(|app| app.closure(draft, &look).starts));
         let (mut asked, unseen_places) = places::of(subject.manifest, &look, choices);

@@ -1,7 +1,6 @@
 //! What configuration names: files and folders that an application opens without a word about them in
 //! its command.
 
-use super::super::facts::Facts;
 use super::budget::Spent;
 use super::{Origin, Walk};
 use crate::inventory::{Content, Inode, Kind};
@@ -36,7 +35,7 @@ impl Walk<'_> {
         if self.texts.contains(&need) || !self.settled.insert(need) {
             return;
         }
-        let Some(Facts::Text(text)) = self.look.facts(&path) else { return };
+        let Some(text) = self.look.text_of(&path) else { return };
         for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
             let Ok(line) = str::from_utf8(line) else { continue };
             for (path, pattern) in paths(line) {

@@ -95,6 +95,23 @@ pub(super) fn cases() -> Vec<Case> {
         .with(with_app("haproxy"))
         .expect(""),
         case(
+            "the same in minimal, where a folder that an edited line named goes",
+            haproxy(cfg, GLOBAL)
+                .layer(|l| l.file("/var/lib/haproxy/x", 0o644, "x"))
+                .entrypoint(&["haproxy", "-W", "-db", "-f", cfg]),
+        )
+        .with(|options| {
+            options.choices.profile = crate::common::profile("minimal").choices.profile;
+            with_app("haproxy")(options);
+        })
+        .asks(&["/var/lib/haproxy/x", "/etc/haproxy/haproxy.cfg"])
+        .expect(
+            r#"
+            gone: /var/lib/haproxy/x
+            stays: /etc/haproxy/haproxy.cfg
+            "#,
+        ),
+        case(
             "an app profile that cannot edit what has another name",
             image("/usr/sbin/haproxy", cfg, "global\n\tuser haproxy\n", |layer| {
                 layer.hardlink("/srv/copy.cfg", cfg)
