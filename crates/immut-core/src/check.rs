@@ -4,7 +4,7 @@ use crate::error::{Error, LeftOut};
 use crate::image::Platform;
 use crate::inventory::Contents;
 use crate::name::Digest;
-use crate::needs::{Closure, Files, Learned};
+use crate::needs::{Closure, Files, Learned, Look};
 use crate::options::Options;
 use crate::plan::{Conflict, obstacles};
 use crate::planning::{Seen, see_image};
@@ -66,7 +66,8 @@ pub fn check(
 fn checked(seen: Seen, stage: &Layout, options: &Options) -> Result<Checked, Error> {
     let (subject, learned) = (seen.subject(), Learned::default());
     let files = Files::new(Contents::new(&subject, stage), &learned);
-    let (closure, against) = obstacles(&subject, &options.choices, &files);
+    let (mut closure, against) = obstacles(&subject, &options.choices, &files);
+    closure.tell_shell_users(&Look::new(&seen.inventory, &seen.config, &files));
     files.check()?;
     let unseen = closure.unseen().chain(&against.unseen).chain(seen.inventory.unseen());
     let unseen = unseen.cloned().collect();

@@ -76,6 +76,8 @@ pub struct PlatformReceipt {
     pub notes: Vec<String>,
     /// What could not be seen or proven.
     pub unseen: Vec<String>,
+    /// What may run a shell later on.
+    pub may_need_shell: Vec<String>,
 }
 
 /// What became of packages.

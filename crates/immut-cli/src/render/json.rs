@@ -41,6 +41,7 @@ pub(crate) fn plans(image: &PinnedRef, planning: &Planning) -> String {
             "orphaned": one.plan.orphaned,
             "notes": one.plan.notes,
             "unseen": one.plan.unseen,
+            "mayNeedShell": one.plan.closure.may_need_shell(),
         })
     });
     document(image, &platforms.collect::<Vec<_>>(), &planning.left_out)
@@ -52,14 +53,13 @@ pub(crate) fn check(image: &PinnedRef, check: &Check) -> String {
         let starts = || one.closure.starts.iter();
         let needs = starts().flat_map(|start| &start.needs);
         let needs = needs.map(|need| json!({ "path": need.path, "certain": need.certain }));
-        let shell: Vec<&String> = starts().flat_map(|start| &start.may_need_shell).collect();
         json!({
             "platform": one.platform.to_string(),
             "digest": one.digest,
             "starts": one.conflicts.is_empty(),
             "conflicts": one.conflicts.iter().map(conflict).collect::<Vec<_>>(),
             "needs": needs.collect::<Vec<_>>(),
-            "mayNeedShell": shell,
+            "mayNeedShell": one.closure.may_need_shell(),
             "unseen": one.unseen,
         })
     });

@@ -52,6 +52,7 @@ fn platform(outcome: &Outcome) -> PlatformReceipt {
         orphaned: plan.orphaned.clone(),
         notes: plan.notes.clone(),
         unseen: plan.unseen.clone(),
+        may_need_shell: plan.closure.may_need_shell().into_iter().cloned().collect(),
     }
 }
 

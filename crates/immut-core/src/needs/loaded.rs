@@ -33,10 +33,17 @@ pub struct Rule {
     #[serde(default)]
     pub beside: Vec<String>,
     /// What is needed where it is there.
+    #[serde(default)]
     pub paths: Vec<String>,
     /// Configuration among that: what it names by absolute paths is needed too.
     #[serde(default)]
     pub settings: Vec<String>,
+    /// Settings whose values are command lines, by their names.
+    #[serde(default)]
+    pub commands: Vec<String>,
+    /// What is executed, where it is there.
+    #[serde(default)]
+    pub runs: Vec<String>,
     /// Whether the start may break without any of the paths.
     #[serde(default)]
     pub hard: bool,
@@ -51,6 +58,8 @@ pub struct Wanted<'a> {
     pub paths: Vec<String>,
     /// Globs of configuration.
     pub settings: Vec<String>,
+    /// Globs of what is executed.
+    pub runs: Vec<String>,
 }
 
 /// Why text is no catalog of what is loaded.
@@ -99,9 +108,8 @@ impl Loaded {
             if !ids.insert(rule.id.clone()) {
                 return Err(Error::Duplicate(rule.id));
             }
-            for path in rule.beside.iter().chain(&rule.paths).chain(&rule.settings) {
-                check(path)?;
-            }
+            let paths = [&rule.beside, &rule.paths, &rule.settings, &rule.runs];
+            paths.into_iter().flatten().try_for_each(|path| check(path))?;
             let names = rule.libraries.iter().chain(&rule.executables);
             let names = names.map(|name| Name::parse(name)).collect::<Result<_, _>>()?;
             rules.push((rule, names));
@@ -136,8 +144,12 @@ impl Loaded {
                 paths.iter().flat_map(|path| fill(path, file, libs, &version)).collect()
             };
             if rule.beside.is_empty() || filled(&rule.beside).iter().any(|path| has(path)) {
-                let (paths, settings) = (filled(&rule.paths), filled(&rule.settings));
-                wanted.push(Wanted { rule, paths, settings });
+                wanted.push(Wanted {
+                    rule,
+                    paths: filled(&rule.paths),
+                    settings: filled(&rule.settings),
+                    runs: filled(&rule.runs),
+                });
             }
         }
         wanted
@@ -243,7 +255,7 @@ mod tests {
         for rule in loaded.rules() {
             assert!(rule.why.len() > 80 && rule.title.len() < 70, "{}", rule.id);
             assert!(!rule.libraries.is_empty() || !rule.executables.is_empty(), "{}", rule.id);
-            for list in [&rule.libraries, &rule.executables, &rule.beside] {
+            for list in [&rule.libraries, &rule.executables, &rule.beside, &rule.runs] {
                 assert!(list.is_sorted(), "{} {list:?}", rule.id);
             }
         }

@@ -12,8 +12,10 @@ mod hop;
 mod loaded;
 mod loader;
 mod look;
+mod package_script;
 mod shell;
 mod shell_form;
+mod shell_users;
 mod walk;
 mod wrappers;
 

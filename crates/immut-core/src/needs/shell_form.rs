@@ -63,6 +63,11 @@ impl Look<'_> {
 }
 
 impl ShellForm {
+    /// `sh -c COMMAND` as a whole command line.
+    pub(super) fn of(command: &str) -> Self {
+        Self { at: 0, shell: "sh".to_owned(), command: Ok(command.to_owned()) }
+    }
+
     /// The exec form of its command.
     pub(crate) fn exec_form(&self, look: &Look<'_>, purpose: Purpose) -> Result<ExecForm, Refusal> {
         let command = self.command.clone()?;

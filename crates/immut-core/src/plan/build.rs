@@ -140,13 +140,14 @@ impl Plan {
             draft_finding(&mut draft, &mut keeping, finding);
         }
         let user = planned_user(subject, choices);
-        let Outlook { converted, app, closure, writables, against } =
+        let Outlook { converted, app, mut closure, writables, against } =
             Outlook::of(&draft, subject, &user, choices, files)?;
         let Against { mut conflicts, unseen: unlooked } = against;
         let look = Look::new(inventory, &converted.config, files);
         app::suggest(&mut conflicts, &look, choices, |choices| {
             Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.against.conflicts)
         });
+        closure.tell_shell_users(&look);
         if choices.profile.removes > Removes::Findings {
             let needed = needed(&keeping, &look, &user, &closure, &writables);
             surplus::draft(&mut draft, &mut keeping, &needed, catalog, choices);

@@ -213,6 +213,10 @@ fn settle(
 /// The full pair of flags: the application's own command where the config shows it.
 fn start_hint(look: &Look<'_>) -> String {
     let argv: Vec<String> = look.config.entrypoint().into_iter().chain(look.config.cmd()).collect();
+    if let Some(own) = look.package_start(&argv) {
+        let own = command_line(&own);
+        return format!("--entrypoint '{own}' --cmd '[]' (what the package's script runs)");
+    }
     // Official images start a script with the application's own command for its arguments.
     let unwrapped = argv.get(1..).unwrap_or_default();
     if unwrapped.first().is_some_and(|word| look.is_binary(word)) {

@@ -44,12 +44,9 @@ pub(super) fn find(rule: &Rule, inventory: &Inventory, search: &Search<'_>, hits
 /// Whether the family is in the image: one of its executables is a hit, or a file that shows it is
 /// there, in any layer.
 fn has_family(group: &Places, inventory: &Inventory, search: &Search<'_>, hits: &Hits) -> bool {
-    let present = |path: &RootPath| {
-        let text = path.to_string();
-        group.present.contains(&text)
-    };
+    let present = catalog::globs(&group.present).expect("patterns are checked when read");
     search.has_family(&group.family, hits)
-        || inventory.entries().any(|(_, entry)| present(&entry.path))
+        || inventory.entries().any(|(_, entry)| matched(&present, &entry.path).is_some())
 }
 
 fn matched(patterns: &GlobSet, path: &RootPath) -> Option<usize> {

@@ -428,3 +428,56 @@ fn a_go_program_that_carries_the_string_stays() {
     let plan = Scene::of(&image).plan(&Options::default()).plan;
     assert!(plan.is_empty(), "{:?}", plan.steps);
 }
+
+/// What official images of language runtimes have: a package manager that no database owns.
+#[test]
+fn package_managers_of_languages_go_by_what_lies_beside_them() {
+    let site = "/usr/local/lib/python3.11/site-packages";
+    let modules = "/usr/local/lib/node_modules";
+    let image = Recipe::new()
+        .layer(|l| {
+            l.file("/app", 0o755, contents::program())
+                .file("/usr/local/bin/pip3.11", 0o755, "#!/usr/local/bin/python3.11\nmain()\n")
+                .symlink("/usr/local/bin/pip", "pip3.11")
+                .file(format!("{site}/pip/__main__.py"), 0o644, "main()\n")
+                .file(format!("{site}/pip-24.0.dist-info/METADATA"), 0o644, "Name: pip\n")
+                .file(format!("{site}/setuptools/__init__.py"), 0o644, "setup\n")
+                .file(format!("{site}/pipeline/__init__.py"), 0o644, "pipeline\n")
+                .file("/usr/local/lib/python3.11/ensurepip/__init__.py", 0o644, "bootstrap\n")
+                .file(format!("{modules}/npm/bin/npm-cli.js"), 0o755, "#!/usr/bin/env node\n")
+                .symlink("/usr/local/bin/npm", "../lib/node_modules/npm/bin/npm-cli.js")
+                .file(format!("{modules}/shop/index.js"), 0o644, "shop\n")
+                .file("/opt/yarn-v1.22.22/bin/yarn.js", 0o755, "#!/usr/bin/env node\n")
+                .symlink("/usr/local/bin/yarn", "/opt/yarn-v1.22.22/bin/yarn")
+                .file("/opt/yarn-v1.22.22/bin/yarn", 0o755, "#!/bin/sh\n")
+        })
+        .entrypoint(&["/app"])
+        .user("7");
+    let plan = Scene::of(&image).plan(&Options::default()).plan;
+    let gone = removed(&plan);
+    let expected = [
+        "/opt/yarn-v1.22.22",
+        "/usr/local/bin/npm",
+        "/usr/local/bin/pip",
+        "/usr/local/bin/pip3.11",
+        "/usr/local/bin/yarn",
+        "/usr/local/lib/node_modules/npm",
+        "/usr/local/lib/python3.11/ensurepip",
+        "/usr/local/lib/python3.11/site-packages/pip",
+        "/usr/local/lib/python3.11/site-packages/pip-24.0.dist-info",
+    ];
+    assert_eq!(gone, expected);
+}
+
+#[test]
+fn a_folder_called_pip_is_no_package_manager() {
+    let image = Recipe::new()
+        .layer(|l| {
+            l.file("/app", 0o755, contents::program())
+                .file("/usr/local/lib/python3.11/site-packages/pip/seeds.txt", 0o644, "apple\n")
+                .file("/usr/local/lib/node_modules/npm/notes.txt", 0o644, "notes\n")
+        })
+        .entrypoint(&["/app"])
+        .user("7");
+    assert_eq!(removed(&Scene::of(&image).plan(&Options::default()).plan), [""; 0]);
+}

@@ -339,3 +339,39 @@ fn contents_of(tars: &[Vec<u8>]) -> Vec<(String, Vec<u8>)> {
     });
     files.collect()
 }
+
+/// What `npm start` runs is what the refusal suggests: `npm` itself goes, and so does its shell.
+#[test]
+fn a_package_s_script_is_suggested_as_a_start() {
+    let start = |script: &str, words: &[&str]| {
+        let package = format!("{{ \"scripts\": {{ \"start\": \"{script}\" }} }}\n");
+        let image = Recipe::new()
+            .layer(|l| {
+                l.file("/bin/sh", 0o755, contents::dash())
+                    .file("/bin/node", 0o755, contents::program())
+                    .file("/bin/npm", 0o755, "#!/bin/node\n")
+                    .file("/app/package.json", 0o644, package)
+                    .file("/app/server.js", 0o644, "listen()\n")
+                    .file("/app/node_modules/.bin/next", 0o755, "#!/bin/node\n")
+            })
+            .entrypoint(words)
+            .workdir("/app")
+            .user("7");
+        let plan = Scene::of(&image).plan(&Options::default()).plan;
+        let mut conflicts = plan.conflicts.into_iter();
+        let conflict = conflicts.find(|one| describe(one).contains("needs /bin/sh"));
+        conflict.expect("npm runs a shell").settle[0].clone()
+    };
+    let what = "(what the package's script runs)";
+    assert_eq!(
+        start("node server.js", &["npm", "start", "--", "-p", "80"]),
+        format!(r#"--entrypoint '["node","server.js","-p","80"]' --cmd '[]' {what}"#)
+    );
+    assert_eq!(
+        start("next start", &["npm", "run", "start"]),
+        format!(r#"--entrypoint '["/app/node_modules/.bin/next","start"]' --cmd '[]' {what}"#)
+    );
+    for not_plain in ["node a.js && node server.js", "PORT=80 node server.js", "node $MAIN"] {
+        assert!(start(not_plain, &["npm", "start"]).contains("PROGRAM"), "{not_plain}");
+    }
+}

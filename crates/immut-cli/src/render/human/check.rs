@@ -54,8 +54,7 @@ fn needs(closure: &Closure) -> String {
 
 /// What may run a shell later on.
 pub(super) fn shell_users(text: &mut String, closure: &Closure) {
-    let users: Vec<&String> =
-        closure.starts.iter().flat_map(|start| &start.may_need_shell).collect();
+    let users = closure.may_need_shell();
     for user in users.iter().take(MOST) {
         writeln!(text, "  {DIM}may need a shell{DIM:#}  {user}").ok();
     }

@@ -7,7 +7,7 @@ use immut_core::Planning;
 use immut_core::finding::RuleId;
 use immut_core::name::PinnedRef;
 use immut_core::path::lossy;
-use immut_core::plan::{Action, Applied, Bundle, Plan, command_line};
+use immut_core::plan::{Action, Applied, Because, Bundle, Plan, command_line};
 
 use super::failure::conflict;
 use super::{BOLD, DIM, MOST, RED, YELLOW, left_out, product, totals};
@@ -138,6 +138,20 @@ fn app(text: &mut String, app: &Applied) {
     }
 }
 
+/// How much may run a shell later on, where one goes.
+fn shell_users(text: &mut String, plan: &Plan) {
+    let goes = |because: &Because| because.iter().any(|rule| rule.as_str() == "shell");
+    let users = plan.closure.may_need_shell();
+    if let Some(first) = users.first().filter(|_| plan.steps.iter().any(|step| goes(&step.because)))
+    {
+        let more = match users.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more; `immut check` lists them"),
+        };
+        writeln!(text, "  {DIM}shell{DIM:#}   may be needed later on: {first}{more}").ok();
+    }
+}
+
 /// What stays, and what is worth knowing of it.
 pub(super) fn remarks(text: &mut String, plan: &Plan) {
     plan.app.iter().for_each(|applied| app(text, applied));
@@ -160,6 +174,7 @@ pub(super) fn remarks(text: &mut String, plan: &Plan) {
     for note in &plan.notes {
         writeln!(text, "  {YELLOW}note{YELLOW:#}    {note}").ok();
     }
+    shell_users(text, plan);
     for unseen in &plan.unseen {
         writeln!(text, "  {YELLOW}unseen{YELLOW:#}  {unseen}").ok();
     }

@@ -32,7 +32,8 @@ impl Walk<'_> {
         let mut seen = BTreeSet::new();
         for name in &names {
             for wanted in LOADED.wanted(name, &libs, &has) {
-                let new = seen.insert((wanted.rule.id.clone(), wanted.paths.clone()));
+                let what = (wanted.rule.id.clone(), wanted.paths.clone(), wanted.runs.clone());
+                let new = seen.insert(what);
                 if new && self.spend(Spent::Rules, 1) {
                     self.wanted(need, &wanted);
                 }
@@ -40,7 +41,7 @@ impl Walk<'_> {
         }
     }
 
-    fn wanted(&mut self, need: usize, wanted: &Wanted<'_>) {
+    fn wanted(&mut self, need: usize, wanted: &Wanted<'static>) {
         let pointer = self.start.pointer(need);
         let why = vec![Hop::Loaded(wanted.rule.id.clone())];
         let origin = Origin { why, ..Origin::from(need, false) };
@@ -66,6 +67,12 @@ impl Walk<'_> {
             }
         }
         self.opened(pointer, need, &libraries);
+        for program in wanted.runs.iter().flat_map(|glob| self.look.matching(glob)) {
+            if self.look.executable(&program.to_string()).is_some() {
+                self.need(pointer, &program, Access::Execute, &origin);
+            }
+        }
+        self.command_keys.extend(wanted.rule.commands.iter().map(String::as_str));
         for place in wanted.settings.iter().flat_map(|glob| self.look.matching(glob)) {
             self.configured(need, &place, &origin);
         }

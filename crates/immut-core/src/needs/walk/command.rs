@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 
 use super::super::exec_form::invocation;
-use super::super::shell::Dialect;
+use super::super::shell::{self, Call, Dialect};
 use super::super::wrappers::{Lookup, MOST_WRAPPERS, Unwrapped, Wrappers};
 use super::application::pieces;
 use super::budget::Spent;
+use super::script::literal_words;
 use super::{Origin, Walk};
 use crate::inventory::Kind;
 use crate::needs::facts::Facts;
@@ -79,7 +80,32 @@ impl Walk<'_> {
                 }
                 self.named(&words[1..], origin);
             }
-            None => self.named(&words[1..], origin),
+            None => {
+                self.package_script(words, origin);
+                self.named(&words[1..], origin);
+            }
+        }
+    }
+
+    /// What npm and its like run of a package's scripts: a shell with the command, which finds the
+    /// programs of the package first.
+    fn package_script(&mut self, words: &[Word], origin: &Origin) {
+        let Some(script) = self.look.package_script(&texts(words)) else { return };
+        let pointer = words[0].pointer;
+        let Some(file) = self.need(pointer, &script.file, Access::Read, origin) else { return };
+        let text = format!("{:?}: {:?}", script.name, script.command);
+        let why = vec![Hop::Setting { number: script.line, text }];
+        let origin = Origin { why, ..Origin::from(file, origin.certain) };
+        self.exec(&[Word::new(pointer, "sh")], &origin);
+        let origin = Origin { certain: false, ..origin };
+        for command in shell::commands(script.command.as_bytes(), Dialect::Posix).list {
+            let mut words = literal_words(pointer, command.run());
+            if let (Call::External(_), Some(first)) = (&command.call, words.first_mut()) {
+                if let Some(own) = self.look.package_program(&script, &first.text) {
+                    first.text = own.to_string();
+                }
+                self.exec(&words, &origin);
+            }
         }
     }
 

@@ -78,6 +78,11 @@ impl Closure {
     pub fn unseen(&self) -> impl Iterator<Item = &String> {
         self.starts.iter().flat_map(|start| &start.unseen)
     }
+
+    /// What may run a shell later on, of all starts.
+    pub fn may_need_shell(&self) -> BTreeSet<&String> {
+        self.starts.iter().flat_map(|start| &start.may_need_shell).collect()
+    }
 }
 
 /// Where a need comes from.
@@ -129,6 +134,8 @@ struct Walk<'a> {
     unread: VecDeque<usize>,
     /// Configuration that was read.
     settled: HashSet<usize>,
+    /// Settings whose values are command lines, of the programs that were found so far.
+    command_keys: BTreeSet<&'static str>,
     /// The words that a program was started with, its own first.
     arguments: HashMap<usize, Vec<Word>>,
     /// The part of the config whose program has the working directory and the variables around it.
@@ -151,6 +158,7 @@ impl<'a> Walk<'a> {
             texts: HashSet::new(),
             unread: VecDeque::new(),
             settled: HashSet::new(),
+            command_keys: BTreeSet::new(),
             arguments: HashMap::new(),
             surrounded: None,
             names: Vec::new(),

@@ -205,7 +205,7 @@ fn trimmed(text: &[u8]) -> &[u8] {
 }
 
 /// The words up to the first that only running tells.
-fn literal_words(pointer: &'static str, words: &[shell::Word]) -> Vec<Word> {
+pub(super) fn literal_words(pointer: &'static str, words: &[shell::Word]) -> Vec<Word> {
     let literal = |word: &shell::Word| match word {
         shell::Word::Literal(bytes) => Some(Word::new(pointer, std::str::from_utf8(bytes).ok()?)),
         shell::Word::Dynamic(_) => None,

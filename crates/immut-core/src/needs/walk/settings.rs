@@ -2,6 +2,7 @@
 //! its command.
 
 use super::budget::Spent;
+use super::command::Word;
 use super::{Origin, Walk};
 use crate::inventory::{Content, Inode, Kind};
 use crate::needs::{Access, Hop};
@@ -38,14 +39,35 @@ impl Walk<'_> {
         let Some(text) = self.look.text_of(&path) else { return };
         for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
             let Ok(line) = str::from_utf8(line) else { continue };
+            self.run_setting(need, line, number);
             for (path, pattern) in paths(line) {
                 if !self.spend(Spent::Settings, 1) {
                     return;
                 }
-                let text = line.trim().chars().take(MOST_SHOWN).collect();
-                self.setting(need, &path, pattern, Hop::Setting { number, text });
+                self.setting(need, &path, pattern, shown(line, number));
             }
         }
+    }
+
+    /// The command line in a line of a supervisor's configuration.
+    fn run_setting(&mut self, need: usize, line: &str, number: usize) {
+        let Some((key, value)) = line.split_once('=') else { return };
+        if !self.command_keys.contains(key.trim()) || !self.spend(Spent::Commands, 1) {
+            return;
+        }
+        // A comment begins at a semicolon after a blank (supervisord's manual).
+        let value = value.split(" ;").next().unwrap_or(value);
+        let pointer = self.start.pointer(need);
+        let path = &self.start.needs[need].path;
+        let Some(words) = shlex::split(value) else {
+            return self.unseen(format!(
+                "{pointer}: line {number} of {path} has a quote that is not closed"
+            ));
+        };
+        let literal = words.iter().take_while(|word| !word.contains("%("));
+        let literal: Vec<Word> = literal.map(|word| Word::new(pointer, word)).collect();
+        let (cut, why) = (literal.len() < words.len(), vec![shown(line, number)]);
+        self.exec(&literal, &Origin { cut, why, ..Origin::from(need, false) });
     }
 
     /// A path that a line names; a folder by a pattern is more configuration. Programs are left out:
@@ -75,6 +97,11 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// A line as evidence.
+fn shown(line: &str, number: usize) -> Hop {
+    Hop::Setting { number, text: line.trim().chars().take(MOST_SHOWN).collect() }
 }
 
 /// The absolute paths in a line, and whether each is the folder of a pattern; none in a comment.

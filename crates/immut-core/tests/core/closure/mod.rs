@@ -25,6 +25,7 @@ mod commands;
 mod configurations;
 mod conversions;
 mod healthchecks;
+mod launchers;
 mod layouts;
 mod privileges;
 mod real;
@@ -180,6 +181,7 @@ fn themes() -> Vec<(&'static str, Vec<Case>)> {
         ("configurations", configurations::cases()),
         ("conversions", conversions::cases()),
         ("healthchecks", healthchecks::cases()),
+        ("launchers", launchers::cases()),
         ("layouts", layouts::cases()),
         ("privileges", privileges::cases()),
         ("real roots", real::cases()),
