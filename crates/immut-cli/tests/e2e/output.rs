@@ -11,7 +11,7 @@ fn demo() -> String {
     format!("oci:{}:demo", text(&workspace("testdata/demo")))
 }
 
-/// MUST SHOW: `--format json` parses and is what its schema says.
+/// `--format json` parses and is what its schema says.
 #[test]
 fn json_keeps_to_its_schema() {
     let folder = tempdir().expect("a folder");
@@ -54,7 +54,7 @@ fn the_schemas_refuse_what_is_not_written() {
     }
 }
 
-/// MUST SHOW: quiet is quiet, and errors are still said.
+/// Quiet is quiet, and errors are still said.
 #[test]
 fn quiet_says_nothing_but_errors() {
     let folder = tempdir().expect("a folder");
@@ -66,7 +66,7 @@ fn quiet_says_nothing_but_errors() {
     run(&["-q", "audit", "oci:/no/such"]).code(2).says(&["error: "]);
 }
 
-/// MUST SHOW: colors go to terminals only, and `NO_COLOR` wins over being asked for them.
+/// Colors go to terminals only, and `NO_COLOR` wins over being asked for them.
 #[test]
 fn colors_are_not_for_pipes() {
     let colored = |command: &mut std::process::Command| Run::of(command).stdout.contains('\u{1b}');
