@@ -12,6 +12,7 @@ mod hop;
 mod loaded;
 mod loader;
 mod look;
+pub(crate) mod pointer;
 mod shell;
 mod shell_form;
 mod walk;

@@ -24,7 +24,7 @@ use super::{Action, Choices, Error, Step, accounts, because, command_line, id};
 use crate::apps::{App, Choice, Mount, Port, Sign, Started};
 use crate::image::{Healthcheck, RuntimeConfig};
 use crate::inventory::EntryId;
-use crate::needs::{Closure, Files, Look};
+use crate::needs::{Closure, Files, Look, pointer};
 use crate::path::RootPath;
 
 /// What an app profile does to an image.
@@ -222,7 +222,7 @@ impl<'a> Fitting<'a> {
                 .is_some_and(|file| draft.loses_interpreter(&file)),
             Healthcheck::Shell(_) | Healthcheck::None => false,
         };
-        if !scripted && converted.refusals.remove("/config/Healthcheck").is_none() {
+        if !scripted && converted.refusals.remove(pointer::HEALTHCHECK).is_none() {
             return None;
         }
         let test = ["CMD".to_owned()].into_iter().chain(self.started.healthcheck.iter().cloned());
