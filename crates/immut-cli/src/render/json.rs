@@ -78,6 +78,7 @@ pub(crate) fn explained(image: &PinnedRef, explained: &[Explanation]) -> String 
         json!({
             "platform": one.platform.to_string(),
             "path": one.path,
+            "fate": one.fate().as_str(),
             "there": one.there.as_ref().map(there),
             "hiddenInLayers": hidden,
             "steps": steps.collect::<Vec<_>>(),
