@@ -378,6 +378,17 @@ fn keeping_a_rule_keeps_what_it_finds() {
 }
 
 #[test]
+fn keeping_a_rule_about_the_config_keeps_what_it_finds() {
+    let scene = Scene::of(&Recipe::new().layer(|l| l.file("/app", 0o755, contents::program())));
+    let found = |options: &Options| {
+        let audit = immut_core::audit(&scene.digest, &scene.source(), options).expect("audited");
+        audit.platforms[0].findings.len()
+    };
+    assert_eq!(found(&Options::default()), 1, "root-user");
+    assert_eq!(found(&keeping(&["rule:root-user"])), 0);
+}
+
+#[test]
 fn privilege_goes_from_every_header_and_the_file_stays() {
     let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let done = Scene::of(
