@@ -324,7 +324,7 @@ impl Profiled {
     ) -> Applied {
         let ports = self.applied.ports.iter();
         let ports = ports.map(|port| step(Action::MovePort { from: port.from, to: port.to }));
-        steps.extend(top.replacing(self.contents, "app-profile").chain(ports));
+        steps.extend(top.replacing(self.contents, id("app-profile")).chain(ports));
         notes.extend(self.notes);
         self.applied
     }

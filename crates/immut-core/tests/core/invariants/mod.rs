@@ -3,6 +3,8 @@
 mod memory;
 mod rooms;
 
+pub(crate) use rooms::sources;
+
 use std::io;
 
 use immut_core::image::{Descriptor, RawManifest};

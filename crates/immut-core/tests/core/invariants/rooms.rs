@@ -80,7 +80,8 @@ fn invariant_1_only_the_stage_touches_the_world() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-fn sources() -> BTreeMap<String, String> {
+/// The files of the core and their code, without tests at their ends.
+pub(crate) fn sources() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeMap::new();
     collect(&folder, &folder, &mut found);
