@@ -13,8 +13,8 @@ pub(crate) struct Command {
     pub(crate) assignments: Vec<Assignment>,
     /// The name and its arguments, as written.
     pub(crate) words: Vec<Word>,
-    /// Files that it opens.
-    pub(crate) redirects: Vec<Redirect>,
+    /// Files that it opens by redirections; copies of descriptors and here-documents are none.
+    pub(crate) redirects: Vec<Word>,
     /// How many of the words come before the program: `exec`, `command -p`, `builtin`.
     pub(super) prefix: usize,
     /// What it calls.
@@ -37,15 +37,6 @@ pub(crate) struct Assignment {
     pub(crate) name: Vec<u8>,
     /// What it becomes.
     pub(crate) value: Word,
-}
-
-/// A file that a command opens by a redirection. Descriptors (`2>&1`) and here-documents are none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Redirect {
-    /// The file.
-    pub(crate) target: Word,
-    /// Whether it is written; `<>` counts as written.
-    pub(crate) writes: bool,
 }
 
 /// What a simple command calls.

@@ -19,7 +19,7 @@ mod word;
 
 pub(crate) use builtins::Dialect;
 pub(super) use builtins::{is_builtin_anywhere, is_reserved};
-pub(crate) use command::{Assignment, Call, Command, Redirect, Word};
+pub(crate) use command::{Assignment, Call, Command, Word};
 pub(super) use reader::{Kind, Reader, Stop};
 pub(super) use word::{Expansion, Lexeme};
 
