@@ -26,7 +26,7 @@ pub(crate) struct Command {
 pub(crate) enum Word {
     /// Always these bytes: quotes are removed.
     Literal(Vec<u8>),
-    /// Only running tells; the source text, cut to [`MAX_SOURCE`] bytes.
+    /// Only running tells; the source text, cut to [`MOST_SOURCE`] bytes.
     Dynamic(Vec<u8>),
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Call {
 
 /// How much of a dynamic word's source text is kept: enough to show, and nested words cannot add
 /// up to more than the text many times over.
-pub(crate) const MAX_SOURCE: usize = 160;
+pub(crate) const MOST_SOURCE: usize = 160;
 
 impl Command {
     /// Whether the shell is replaced by the program.
@@ -134,11 +134,11 @@ fn shown(command: &Command) -> Vec<u8> {
         match word {
             Word::Literal(bytes) | Word::Dynamic(bytes) => text.extend_from_slice(bytes),
         }
-        if text.len() > MAX_SOURCE {
+        if text.len() > MOST_SOURCE {
             break;
         }
     }
-    text.truncate(MAX_SOURCE);
+    text.truncate(MOST_SOURCE);
     text
 }
 

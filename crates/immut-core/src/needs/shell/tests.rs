@@ -180,13 +180,13 @@ fn reading_stops_where_a_shell_would() {
 fn limits_hold() {
     let reason = |text: String| read(&text).unread.map(|unread| unread.reason).unwrap_or_default();
     for open in ["(", "{ ", "$(", "\"$(", "${x:-", "<(", "a() ", "if ", "@(", "x=(a ", "[[ $("] {
-        let text = open.repeat(MAX_TEXT / open.len());
+        let text = open.repeat(MOST_TEXT / open.len());
         assert!(!reason(text).is_empty(), "{open}");
     }
     assert!(reason("(".repeat(200)).contains("nested deeper"));
-    assert!(reason("a\n".repeat(MAX_COMMANDS + 1)).contains("commands"));
-    assert!(reason("# long\n".repeat(MAX_TEXT)).contains("bytes of shell text"));
-    let deep = format!("{}a{}", "(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH));
+    assert!(reason("a\n".repeat(MOST_COMMANDS + 1)).contains("commands"));
+    assert!(reason("# long\n".repeat(MOST_TEXT)).contains("bytes of shell text"));
+    let deep = format!("{}a{}", "(".repeat(DEEPEST), ")".repeat(DEEPEST));
     assert_eq!(read(&deep).unread, None);
 }
 
