@@ -8,7 +8,6 @@ mod suggest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::json;
 
 pub(super) use asks::unmet;
@@ -28,7 +27,7 @@ use crate::needs::{Closure, Files, Look, pointer};
 use crate::path::RootPath;
 
 /// What an app profile does to an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// The profile's name.
     pub name: String,
@@ -47,7 +46,7 @@ pub struct Applied {
 }
 
 /// A start that changes: entrypoint and cmd in one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restart {
     /// As it was.
     pub before: Vec<String>,
@@ -56,7 +55,7 @@ pub struct Restart {
 }
 
 /// A file that an app profile changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditedFile {
     /// Its name, links followed.
     pub path: RootPath,
@@ -65,7 +64,7 @@ pub struct EditedFile {
 }
 
 /// A change of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Why, as the profile says it.
     pub why: String,
