@@ -1,4 +1,4 @@
-//! Results as JSON: `docs/audit.schema.json` and `docs/plan.schema.json`.
+//! Results as JSON, as `docs/*.schema.json` have them.
 
 use immut_core::finding::{Finding, Subject};
 use immut_core::name::PinnedRef;

@@ -25,6 +25,14 @@ fn json_keeps_to_its_schema() {
         let plan = run(&["plan", &image, "--format", "json", "--healthcheck", r#"["/app"]"#]);
         let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");
         validates(&plan, "plan.schema.json");
+        let check =
+            run(&["check", &image, "--format", "json", "--start-with", r#"["/no/such"]"#]).code(4);
+        let check: Value = serde_json::from_str(&check.stdout).expect("JSON");
+        validates(&check, "check.schema.json");
+        let paths = ["/bin/sh", "/bin/bash", "/app", "/helper", "/etc", "/no/such"];
+        let explained = [&["explain", &image][..], &paths, &["--format", "json"]].concat();
+        let explained: Value = serde_json::from_str(&run(&explained).code(0).stdout).expect("JSON");
+        validates(&explained, "explain.schema.json");
     }
     let plan = run(&["plan", &script, "--format", "json"]).code(4);
     let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");
