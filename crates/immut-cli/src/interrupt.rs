@@ -7,7 +7,7 @@ use immut_core::store::discard_unfinished;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::render::human::note;
+use crate::render::note;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

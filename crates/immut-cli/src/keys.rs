@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use immut_core::trust::{self, KeyPair, KeySource, LocalKey, Password};
 
 use crate::exit::Failure;
-use crate::render::human::note;
+use crate::render::note;
 
 const VARIABLE: &str = "COSIGN_PASSWORD";
 

@@ -11,7 +11,7 @@ use immut_core::store::{
 
 use crate::args::Global;
 use crate::exit::Failure;
-use crate::render::human::note;
+use crate::render::note;
 
 /// Registries as the command line wants them spoken to.
 pub(crate) fn options(global: &Global) -> Result<RegistryOptions, Failure> {

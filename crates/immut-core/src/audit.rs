@@ -65,7 +65,7 @@ fn audited(seen: Seen, options: &Options) -> Audited {
             kept.rule == finding.rule
                 && finding.subject.path().is_some_and(|path| *path == kept.path)
         };
-        !kept.iter().any(same)
+        !options.choices.profile.keeps_rule(&finding.rule) && !kept.iter().any(same)
     });
     Audited {
         platform: seen.platform,

@@ -29,7 +29,7 @@ pub struct Explanation {
     pub there: Option<There>,
     /// Layers that hold it hidden, from 0.
     pub hidden: BTreeSet<usize>,
-    /// The steps that change it, with the rules; it stays as it is without one.
+    /// The steps that are about it, with the rules; those too that only drop what of it is hidden.
     pub steps: Vec<(Action, Because)>,
     /// What rules found of it, or of a directory above that goes.
     pub findings: Vec<Finding>,
@@ -39,6 +39,19 @@ pub struct Explanation {
     pub needed: Vec<Needed>,
     /// The part of the base that it is of, which stays in every profile.
     pub base: Option<String>,
+}
+
+/// What becomes of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not in the image, not hidden either.
+    Absent,
+    /// It goes.
+    Goes,
+    /// It stays, and a step changes it.
+    Changes,
+    /// It stays as it is.
+    Stays,
 }
 
 /// What is at a path.
@@ -99,6 +112,43 @@ pub fn explain(
     let planning = plan(digest, source, stage, options)?;
     let each = |one| paths.iter().map(move |path| of(one, path));
     Ok(planning.platforms.iter().flat_map(each).collect())
+}
+
+impl Explanation {
+    /// What becomes of it: of what is there in the merged view, and only where nothing is, of what is
+    /// hidden. Layers below and a later one can hold the same path, and the hidden go alone.
+    pub fn fate(&self) -> Fate {
+        if self.there.is_none() && self.hidden.is_empty() {
+            return Fate::Absent;
+        }
+        let layer = self.there.as_ref().map(|there| there.layer);
+        let fate = |action: &Action| match action {
+            Action::Remove { .. } => Fate::Goes,
+            Action::DropHidden { .. } if layer.is_none() => Fate::Goes,
+            Action::DropTable { entry, .. } if layer == Some(Some(entry.layer as usize)) => {
+                Fate::Goes
+            }
+            Action::DropHidden { .. } | Action::DropMarker { .. } | Action::DropTable { .. } => {
+                Fate::Stays
+            }
+            _ => Fate::Changes,
+        };
+        let fates: Vec<Fate> = self.steps.iter().map(|(action, _)| fate(action)).collect();
+        let first = [Fate::Goes, Fate::Changes].into_iter().find(|fate| fates.contains(fate));
+        first.unwrap_or(Fate::Stays)
+    }
+}
+
+impl Fate {
+    /// As JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Goes => "goes",
+            Self::Changes => "changes",
+            Self::Stays => "stays",
+        }
+    }
 }
 
 fn of(planned: &Planned, path: &RootPath) -> Explanation {

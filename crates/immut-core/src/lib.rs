@@ -63,7 +63,7 @@ pub use audit::{Audit, Audited, audit};
 pub use check::{Check, Checked, check};
 pub use copy::{Copied, Copying, Referrers, Tagging, copy};
 pub use error::{Error, LeftOut, Refused};
-pub use explain::{Explanation, Needed, There, explain};
+pub use explain::{Explanation, Fate, Needed, There, explain};
 pub use harden::{Hardened, Outcome, Publication, Published, harden, publish};
 pub use options::{Ahead, Options};
 pub use planning::{Planned, Planning, plan};

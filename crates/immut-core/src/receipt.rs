@@ -1,11 +1,15 @@
 //! [`Receipt`]: what was done to an image, as JSON. The schema is `docs/receipt.schema.json`.
 
+mod app;
+
 use serde::Serialize;
+
+pub use app::{App, Change, EditedFile, MovedPort, Restart};
 
 use crate::finding::RuleId;
 use crate::name::Digest;
 use crate::path::RootPath;
-use crate::plan::{Action, Applied, Because, Package, Packages, Totals, Writable};
+use crate::plan::{self, Action, Because, Packages, Writable};
 
 /// The version of the receipt's form.
 pub const VERSION: u32 = 1;
@@ -65,7 +69,7 @@ pub struct PlatformReceipt {
     pub config: Vec<ConfigChange>,
     /// What the app profile did, if one was applied.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub app: Option<Applied>,
+    pub app: Option<App>,
     /// What has to be writable under a read-only root.
     pub writable: Vec<WritablePath>,
     /// What a rule found and the caller keeps.
@@ -78,6 +82,22 @@ pub struct PlatformReceipt {
     pub unseen: Vec<String>,
     /// What may run a shell later on.
     pub may_need_shell: Vec<String>,
+}
+
+/// Files of a merged view.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Names of anything but directories.
+    pub files: u64,
+    /// Bytes of regular files, each once.
+    pub bytes: u64,
+}
+
+impl From<plan::Totals> for Totals {
+    fn from(totals: plan::Totals) -> Self {
+        Self { files: totals.files, bytes: totals.bytes }
+    }
 }
 
 /// What became of packages.
@@ -97,11 +117,29 @@ pub struct PackageLists {
 impl From<&Packages> for PackageLists {
     fn from(packages: &Packages) -> Self {
         Self {
-            removed: packages.removed.clone(),
-            partly_kept: packages.partly_kept.clone(),
+            removed: packages.removed.iter().map(Into::into).collect(),
+            partly_kept: packages.partly_kept.iter().map(Into::into).collect(),
             kept_count: packages.kept.len(),
             kept: packages.kept.iter().map(|package| package.name.clone()).collect(),
         }
+    }
+}
+
+/// A package that a database names.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `dpkg`, `apk`, `opkg` or `pacman`.
+    pub database: &'static str,
+}
+
+impl From<&plan::Package> for Package {
+    fn from(one: &plan::Package) -> Self {
+        Self { name: one.name.clone(), version: one.version.clone(), database: one.database }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Audit, global: &Global) -> Result<Code, Failure> {
     let audit = audit(&digest, &*source, &options)?;
     match args.format {
         Format::Human => render::human::audit(&pinned, &audit, &options.catalog),
-        Format::Json => render::human::product(&render::json::audit(&pinned, &audit)),
+        Format::Json => render::product(&render::json::audit(&pinned, &audit)),
     }
     let mut findings = audit.platforms.iter().flat_map(|one| &one.findings);
     let fails = args.fail_on.is_some_and(|least| findings.any(|finding| finding.severity >= least));

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Check, global: &Global) -> Result<Code, Failure> {
     let check = check(&digest, &*source, &stage.layout, &options)?;
     match args.format {
         Format::Human => render::human::check(&pinned, &check),
-        Format::Json => render::human::product(&render::json::check(&pinned, &check)),
+        Format::Json => render::product(&render::json::check(&pinned, &check)),
     }
     let starts = check.platforms.iter().all(|one| one.conflicts.is_empty());
     Ok(if starts { Code::Done } else { Code::Refused })

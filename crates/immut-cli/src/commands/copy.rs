@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Copy, global: &Global) -> Result<Code, Failure> {
     let (digest, _) = stores::resolve(&args.source, &*source)?;
     destination.check_room(&*source, &digest, args.platform.is_some())?;
     if args.source.digest.is_none() {
-        render::human::note(&format!("{} names {digest} now", args.source));
+        render::note(&format!("{} names {digest} now", args.source));
     }
     let to = stores::sink(&args.to.location, Some(&args.source.location), global)?;
     let how = Copying {
@@ -38,11 +38,9 @@ pub(crate) fn run(args: &Copy, global: &Global) -> Result<Code, Failure> {
     let made = matches!(args.source.location, Location::DockerArchive(_))
         && !matches!(args.to.location, Location::DockerArchive(_));
     if made {
-        render::human::note(
-            "a docker archive has no manifests, so one was made; its digest is this",
-        );
+        render::note("a docker archive has no manifests, so one was made; its digest is this");
     }
-    render::human::product(&copied.reference.to_string());
+    render::product(&copied.reference.to_string());
     Ok(Code::Done)
 }
 

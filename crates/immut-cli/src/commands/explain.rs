@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Explain, global: &Global) -> Result<Code, Failure> {
     let explained = explain(&digest, &*source, &stage.layout, &args.paths, &options)?;
     match args.format {
         Format::Human => render::human::explained(&pinned, &explained),
-        Format::Json => render::human::product(&render::json::explained(&pinned, &explained)),
+        Format::Json => render::product(&render::json::explained(&pinned, &explained)),
     }
     Ok(Code::Done)
 }

@@ -62,15 +62,15 @@ pub(crate) fn run(args: &Harden, global: &Global) -> Result<Code, Failure> {
     };
     let published = publish(&hardened, &stage.layout, &how)?;
     render::human::hardened(&hardened, &published, &tags);
-    render::human::note(&progress::totals().text());
-    render::human::product(&published.reference.to_string());
+    render::note(&progress::totals().text());
+    render::product(&published.reference.to_string());
     let profile = &options.choices.profile.name;
     files.write(&published.reference, || {
         hardened.receipt(published.reference.to_string(), profile).to_json()
     })?;
     match &args.key {
         Some(key) => render::human::verify_hint(&published.reference, key, global),
-        None => render::human::note("it is not signed (--no-sign)"),
+        None => render::note("it is not signed (--no-sign)"),
     }
     Ok(Code::Done)
 }

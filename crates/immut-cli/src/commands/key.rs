@@ -8,11 +8,8 @@ pub(crate) fn run(args: &Key) -> Result<Code, Failure> {
     match &args.command {
         KeyCommand::Generate { prefix } => {
             let (private, public) = keys::generate(prefix)?;
-            render::human::note(&format!(
-                "private key: {} (secret, keep it safe)",
-                private.display()
-            ));
-            render::human::product(&public.display().to_string());
+            render::note(&format!("private key: {} (secret, keep it safe)", private.display()));
+            render::product(&public.display().to_string());
         }
     }
     Ok(Code::Done)

@@ -27,7 +27,7 @@ use crate::progress;
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args) -> Result<Code, Failure> {
     let global = &args.global;
-    crate::render::human::quiet(global.quiet);
+    crate::render::quiet(global.quiet);
     progress::start(global);
     match &args.command {
         Command::Harden(command) => harden::run(command, global),

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Result<Code, Failure> {
     let planning = plan(&digest, &*source, &stage.layout, &options)?;
     match args.format {
         Format::Human => render::human::plans(&pinned, &planning),
-        Format::Json => render::human::product(&render::json::plans(&pinned, &planning)),
+        Format::Json => render::product(&render::json::plans(&pinned, &planning)),
     }
     let conflicts = planning.platforms.iter().any(|one| !one.plan.conflicts.is_empty());
     Ok(if conflicts { Code::Refused } else { Code::Done })

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Sign, global: &Global) -> Result<Code, Failure> {
     let signed = trust::sign_all(&pinned.digest, &*to, &key, &trust::Options::from_environment()?)?;
     to.finish()?;
     render::human::signed(&signed);
-    render::human::product(&pinned.to_string());
+    render::product(&pinned.to_string());
     render::human::verify_hint(&pinned, &args.key, global);
     Ok(Code::Done)
 }

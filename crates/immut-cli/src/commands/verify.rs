@@ -12,6 +12,6 @@ pub(crate) fn run(args: &Verify, global: &Global) -> Result<Code, Failure> {
     let (digest, pinned) = stores::resolve(&args.reference, &*source)?;
     let verified = trust::verify(&*source, &digest, &key)?;
     render::human::verified(&verified);
-    render::human::product(&pinned.to_string());
+    render::product(&pinned.to_string());
     Ok(Code::Done)
 }

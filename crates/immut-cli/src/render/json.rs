@@ -1,9 +1,9 @@
-//! Results as JSON: `docs/audit.schema.json` and `docs/plan.schema.json`.
+//! Results as JSON, as `docs/*.schema.json` have them.
 
 use immut_core::finding::{Finding, Subject};
 use immut_core::name::PinnedRef;
 use immut_core::plan::{Action, Bundle, Conflict, Kept, Step};
-use immut_core::receipt::{PackageLists, WritablePath};
+use immut_core::receipt::{App, Package, PackageLists, Totals, WritablePath};
 use immut_core::{Audit, Check, Explanation, LeftOut, Needed, Planning, There};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ pub(crate) fn audit(image: &PinnedRef, audit: &Audit) -> String {
         json!({
             "platform": one.platform.to_string(),
             "digest": one.digest,
-            "totals": one.totals,
+            "totals": Totals::from(one.totals),
             "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
             "kept": one.kept.iter().map(kept).collect::<Vec<_>>(),
             "unseen": one.unseen,
@@ -30,12 +30,12 @@ pub(crate) fn plans(image: &PinnedRef, planning: &Planning) -> String {
         json!({
             "platform": one.platform.to_string(),
             "digest": one.manifest.digest(),
-            "before": one.plan.before,
-            "after": one.plan.after,
+            "before": Totals::from(one.plan.before),
+            "after": Totals::from(one.plan.after),
             "packages": PackageLists::from(&one.plan.packages),
             "steps": one.plan.steps.iter().map(step).collect::<Vec<_>>(),
             "conflicts": one.plan.conflicts.iter().map(conflict).collect::<Vec<_>>(),
-            "app": one.plan.app,
+            "app": one.plan.app.as_ref().map(App::from),
             "writable": one.plan.writable.iter().map(WritablePath::from).collect::<Vec<_>>(),
             "kept": one.plan.kept.iter().map(kept).collect::<Vec<_>>(),
             "orphaned": one.plan.orphaned,
@@ -78,6 +78,7 @@ pub(crate) fn explained(image: &PinnedRef, explained: &[Explanation]) -> String 
         json!({
             "platform": one.platform.to_string(),
             "path": one.path,
+            "fate": one.fate().as_str(),
             "there": one.there.as_ref().map(there),
             "hiddenInLayers": hidden,
             "steps": steps.collect::<Vec<_>>(),
@@ -193,7 +194,9 @@ fn action(action: &Action) -> Value {
         Action::DropEmptied { layer } => json!({ "action": "drop-emptied", "layer": layer + 1 }),
         Action::Compress { layer } => json!({ "action": "compress", "layer": layer + 1 }),
         Action::Arrange { bundles } => {
-            let packages = |bundle: &Bundle| json!(&bundle.packages);
+            let packages = |bundle: &Bundle| {
+                json!(bundle.packages.iter().map(Package::from).collect::<Vec<_>>())
+            };
             json!({ "action": "arrange", "layers": bundles.iter().map(packages).collect::<Vec<_>>() })
         }
         Action::EditFile { path, .. } => json!({ "action": "edit-file", "path": path }),

@@ -27,7 +27,7 @@ fn nginx() -> (TempDir, String) {
     (folder, image)
 }
 
-/// MUST SHOW: a refusal names the profile that settles it, and with it the image is hardened.
+/// A refusal names the profile that settles it, and with it the image is hardened.
 #[test]
 fn a_refusal_suggests_the_profile_that_settles_it() {
     let (folder, image) = nginx();

@@ -23,7 +23,7 @@ fn findings(reference: &str) -> String {
     audit.split_once('\n').expect("lines").1.trim_start().to_owned()
 }
 
-/// MUST SHOW: the output as a docker archive, loaded by podman and run.
+/// The output as a docker archive, loaded by podman and run.
 #[test]
 fn podman_loads_and_runs_a_docker_archive() {
     let folder = tempdir().expect("a folder");
@@ -41,7 +41,7 @@ fn podman_loads_and_runs_a_docker_archive() {
     podman.serves(inspected.line(), "loaded");
 }
 
-/// MUST SHOW: the output as an OCI archive, read by skopeo, podman and tar, signature included.
+/// The output as an OCI archive, read by skopeo, podman and tar, signature included.
 #[test]
 fn skopeo_reads_an_oci_archive() {
     let folder = tempdir().expect("a folder");
@@ -64,7 +64,7 @@ fn skopeo_reads_an_oci_archive() {
     }
 }
 
-/// MUST SHOW: the output as a layout, read by skopeo, umoci and crane.
+/// The output as a layout, read by skopeo, umoci and crane.
 #[test]
 fn skopeo_umoci_and_crane_read_a_layout() {
     let folder = tempdir().expect("a folder");

@@ -19,7 +19,7 @@ fn writes(registry: &DockerRegistry, repository: &str, from: usize) -> Vec<(Stri
     log.into_iter().filter(written).collect()
 }
 
-/// MUST SHOW: an index goes from a layout to a registry, to another repository and back, and
+/// An index goes from a layout to a registry, to another repository and back, and
 /// programs of others find nothing wrong with it; the second time nothing is written.
 #[test]
 fn an_index_goes_round_and_stays_the_same() {
@@ -56,7 +56,7 @@ fn an_index_goes_round_and_stays_the_same() {
     assert_eq!(writes(registry, "copies/one", log), []);
 }
 
-/// MUST SHOW: signatures go along when that is asked for, and cosign 2 and 3 accept the copy.
+/// Signatures go along when that is asked for, and cosign 2 and 3 accept the copy.
 #[test]
 fn cosign_accepts_the_copy_with_all_its_referrers() {
     let Some(registry) = registry() else { return };

@@ -174,13 +174,13 @@ const MEMORY: u32 = 256 << 10;
 /// Seconds after which a run hangs; it is no measure of speed.
 const PATIENCE: u32 = 10;
 
-/// MUST SHOW: the table of fixtures, with no panic and nothing over 10 s or 256 MiB.
+/// The table of fixtures, with no panic and nothing over 10 s or 256 MiB.
 #[test]
 fn every_recorded_image_works_or_is_refused_as_the_table_says() {
     holds("2-images");
 }
 
-/// MUST SHOW: the same for root file systems.
+/// The same for root file systems.
 #[test]
 fn every_recorded_root_works_as_the_table_says() {
     holds("1-rootfs");

@@ -46,7 +46,7 @@ impl Scene {
     }
 }
 
-/// MUST SHOW: an index goes through whole, and is signed at both levels.
+/// An index goes through whole, and is signed at both levels.
 #[test]
 fn both_platforms_are_hardened_and_signed_at_both_levels() {
     let scene = Scene::new(|index| index);
@@ -62,7 +62,7 @@ fn both_platforms_are_hardened_and_signed_at_both_levels() {
     }
 }
 
-/// MUST SHOW: a Windows platform is left out, and named on stderr, in the receipt and in the plan.
+/// A Windows platform is left out, and named on stderr, in the receipt and in the plan.
 #[test]
 fn a_windows_platform_is_left_out_and_named() {
     let scene = Scene::new(|index| index.image(&small().platform("windows", "amd64")));
@@ -80,7 +80,7 @@ fn a_windows_platform_is_left_out_and_named() {
     scene.harden(&["--platform", "windows/amd64"]).code(3).says(&["Windows"]);
 }
 
-/// MUST SHOW: `--platform` picks one, and its manifest is the product.
+/// `--platform` picks one, and its manifest is the product.
 #[test]
 fn one_platform_that_was_asked_for_is_published_as_a_manifest() {
     let scene = Scene::new(|index| index);

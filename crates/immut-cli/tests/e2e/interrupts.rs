@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 use crate::common::{Run, immut, small};
 
-/// MUST SHOW: while it waits for a registry that says nothing, a signal ends it cleanly.
+/// While it waits for a registry that says nothing, a signal ends it cleanly.
 #[test]
 fn a_signal_leaves_no_stage() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {

@@ -35,7 +35,7 @@ impl Scene {
     }
 }
 
-/// MUST SHOW: a key pair is made with the right modes, and never over an existing file.
+/// A key pair is made with the right modes, and never over an existing file.
 #[test]
 fn a_key_is_never_overwritten() {
     let folder = tempdir().expect("a folder");
@@ -57,7 +57,7 @@ fn a_key_is_never_overwritten() {
     }
 }
 
-/// MUST SHOW: `sign` and `verify` as verbs; the second time nothing is signed.
+/// `sign` and `verify` as verbs; the second time nothing is signed.
 #[test]
 fn an_image_that_is_there_is_signed_and_verified() {
     let scene = Scene::new();
@@ -77,7 +77,7 @@ fn an_image_that_is_there_is_signed_and_verified() {
     run(&["sign", &scene.image, "--key", &public]).code(2).says(&["is a public key"]);
 }
 
-/// MUST SHOW: cosign's own key from the environment; a wrong password is 2.
+/// Cosign's own key from the environment; a wrong password is 2.
 #[test]
 fn a_key_that_cosign_made_is_taken_from_the_environment() {
     for cosign in cosigns() {
@@ -103,7 +103,7 @@ fn a_key_that_cosign_made_is_taken_from_the_environment() {
     missing.says(&["no.key", "hint: `immut key generate "]);
 }
 
-/// MUST SHOW: a P-384 key is refused with the reason.
+/// A P-384 key is refused with the reason.
 #[test]
 fn a_key_that_cosign_could_not_verify_is_refused() {
     let Some(openssl) = peers::require("openssl") else { return };
@@ -113,7 +113,7 @@ fn a_key_that_cosign_could_not_verify_is_refused() {
     run(&["sign", &scene.image, "--key", &key]).code(2).says(&["cannot be used", "P-384"]);
 }
 
-/// MUST SHOW: an attestation by the key is no signature, though cosign 3 takes it for one.
+/// An attestation by the key is no signature, though cosign 3 takes it for one.
 #[test]
 fn an_attestation_alone_is_no_signature() {
     let Some(cosign) = peers::require("cosign3") else { return };
@@ -128,7 +128,7 @@ fn an_attestation_alone_is_no_signature() {
     run(&["verify", &image, "--key", &scene.path("k.pub")]).code(6).says(&["has no signature"]);
 }
 
-/// MUST SHOW: what cosign 2 and 3 sign, `immut verify` accepts.
+/// What cosign 2 and 3 sign, `immut verify` accepts.
 #[test]
 fn signatures_that_cosign_made_are_accepted() {
     for cosign in cosigns() {

@@ -242,7 +242,7 @@ impl Moment {
     }
 }
 
-/// MUST SHOW: a run is killed a hundred times; nothing is lost, and the next one finishes.
+/// A run is killed a hundred times; nothing is lost, and the next one finishes.
 #[test]
 fn a_run_that_is_killed_leaves_its_destination_as_it_was_or_complete() {
     let folder = tempdir().expect("a folder");
@@ -325,7 +325,7 @@ fn alone(script: &str, arguments: &[&str]) -> Option<Run> {
     Some(Run::of(command.env("DOCKER_CONFIG", "/nonexistent").stdin(Stdio::null())))
 }
 
-/// MUST SHOW: no room, or no permission, at the destination or in the stage: an error that says
+/// No room, or no permission, at the destination or in the stage: an error that says
 /// where, exit code 7, and nothing is left.
 #[test]
 fn a_full_or_read_only_disk_is_an_error_that_leaves_nothing() {

@@ -12,7 +12,7 @@ use crate::common::{
     workspace,
 };
 
-/// MUST SHOW: the README's first command works in a fresh folder, twice, and the result runs.
+/// The README's first command works in a fresh folder, twice, and the result runs.
 #[test]
 fn the_first_session_of_the_readme_works_twice() {
     let folder = tempdir().expect("a folder");
@@ -76,7 +76,7 @@ fn serves(image: &str) {
     podman.serves(pulled.line(), "demo");
 }
 
-/// MUST SHOW: the image is the first of `index.json` under its name; cosign and skopeo accept it;
+/// The image is the first of `index.json` under its name; cosign and skopeo accept it;
 /// a layout that is there is added to.
 #[test]
 fn a_layout_is_added_to_and_its_image_comes_before_its_signatures() {
@@ -105,7 +105,7 @@ fn a_layout_is_added_to_and_its_image_comes_before_its_signatures() {
     unknown.says(&["an image named three is not in", "out:one@sha256:", "out:two@sha256:"]);
 }
 
-/// MUST SHOW: a folder with something else in it is refused before the work, and left alone.
+/// A folder with something else in it is refused before the work, and left alone.
 #[test]
 fn a_folder_that_is_no_layout_is_refused() {
     let folder = tempdir().expect("a folder");

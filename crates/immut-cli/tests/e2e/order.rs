@@ -25,7 +25,7 @@ fn kind(target: &str) -> &'static str {
     }
 }
 
-/// MUST SHOW: blobs, then manifests by digest, then signatures, and the tag at the very end.
+/// Blobs, then manifests by digest, then signatures, and the tag at the very end.
 #[test]
 fn the_tag_is_written_last_and_signatures_before_it() {
     let (folder, registry) = (tempdir().expect("a folder"), Registry::start());
@@ -44,7 +44,7 @@ fn the_tag_is_written_last_and_signatures_before_it() {
     assert!(tags.contains_key("v1") && tags.contains_key("v1.2"), "{tags:?}");
 }
 
-/// MUST SHOW: when signing fails, no tag is written.
+/// When signing fails, no tag is written.
 #[test]
 fn without_a_signature_there_is_no_tag() {
     let (folder, registry) = (tempdir().expect("a folder"), Registry::start());

@@ -11,7 +11,7 @@ fn demo() -> String {
     format!("oci:{}:demo", text(&workspace("testdata/demo")))
 }
 
-/// MUST SHOW: `--format json` parses and is what its schema says.
+/// `--format json` parses and is what its schema says.
 #[test]
 fn json_keeps_to_its_schema() {
     let folder = tempdir().expect("a folder");
@@ -25,6 +25,14 @@ fn json_keeps_to_its_schema() {
         let plan = run(&["plan", &image, "--format", "json", "--healthcheck", r#"["/app"]"#]);
         let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");
         validates(&plan, "plan.schema.json");
+        let check =
+            run(&["check", &image, "--format", "json", "--start-with", r#"["/no/such"]"#]).code(4);
+        let check: Value = serde_json::from_str(&check.stdout).expect("JSON");
+        validates(&check, "check.schema.json");
+        let paths = ["/bin/sh", "/bin/bash", "/app", "/helper", "/etc", "/no/such"];
+        let explained = [&["explain", &image][..], &paths, &["--format", "json"]].concat();
+        let explained: Value = serde_json::from_str(&run(&explained).code(0).stdout).expect("JSON");
+        validates(&explained, "explain.schema.json");
     }
     let plan = run(&["plan", &script, "--format", "json"]).code(4);
     let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");
@@ -54,7 +62,7 @@ fn the_schemas_refuse_what_is_not_written() {
     }
 }
 
-/// MUST SHOW: quiet is quiet, and errors are still said.
+/// Quiet is quiet, and errors are still said.
 #[test]
 fn quiet_says_nothing_but_errors() {
     let folder = tempdir().expect("a folder");
@@ -66,7 +74,7 @@ fn quiet_says_nothing_but_errors() {
     run(&["-q", "audit", "oci:/no/such"]).code(2).says(&["error: "]);
 }
 
-/// MUST SHOW: colors go to terminals only, and `NO_COLOR` wins over being asked for them.
+/// Colors go to terminals only, and `NO_COLOR` wins over being asked for them.
 #[test]
 fn colors_are_not_for_pipes() {
     let colored = |command: &mut std::process::Command| Run::of(command).stdout.contains('\u{1b}');

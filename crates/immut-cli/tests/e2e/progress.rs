@@ -26,7 +26,7 @@ fn count(events: &[Value], task: &str, event: &str) -> usize {
     events.iter().filter(|one| one["task"] == task && one["event"] == event).count()
 }
 
-/// MUST SHOW: `--progress json` writes one object a line, as the schema has it, from the start of
+/// `--progress json` writes one object a line, as the schema has it, from the start of
 /// each piece to its end.
 #[test]
 fn json_tells_each_piece_from_start_to_end() {
@@ -173,7 +173,7 @@ fn screen(output: &str) -> (Vec<String>, bool) {
     (lines, bars)
 }
 
-/// MUST SHOW: on a terminal a slow copy has bars, and when it ends there is nothing left of them.
+/// On a terminal a slow copy has bars, and when it ends there is nothing left of them.
 #[test]
 fn bars_leave_nothing_behind() {
     let Some(script) = peers::require("script") else { return };

@@ -86,7 +86,7 @@ fn redis() -> Option<&'static Redis> {
     REDIS.as_ref()
 }
 
-/// MUST SHOW: without `--entrypoint` it is refused with the chain, and nothing is published.
+/// Without `--entrypoint` it is refused with the chain, and nothing is published.
 #[test]
 fn a_shell_entrypoint_is_refused_with_its_chain_and_nothing_is_published() {
     let Some(redis) = redis() else { return };
@@ -108,7 +108,7 @@ fn a_shell_entrypoint_is_refused_with_its_chain_and_nothing_is_published() {
     assert!(!redis.registry.has("refused"), "{refused}");
 }
 
-/// MUST SHOW: the product is one line, and the last line of the talk is a command that works.
+/// The product is one line, and the last line of the talk is a command that works.
 #[test]
 fn stdout_is_the_digest_and_the_talk_ends_with_a_cosign_command_that_works() {
     let Some(redis) = redis() else { return };
@@ -124,7 +124,7 @@ fn stdout_is_the_digest_and_the_talk_ends_with_a_cosign_command_that_works() {
     assert_eq!(verified.line(), redis.result());
 }
 
-/// MUST SHOW: another key is refused by cosign 2, cosign 3 and `immut verify`.
+/// Another key is refused by cosign 2, cosign 3 and `immut verify`.
 #[test]
 fn another_key_is_refused_by_everybody() {
     let Some(redis) = redis() else { return };
@@ -138,7 +138,7 @@ fn another_key_is_refused_by_everybody() {
     run(&["verify", redis.result(), "--key", text(&other)]).code(6).says(&["not with this key"]);
 }
 
-/// MUST SHOW: `--digest-file`, `GITHUB_OUTPUT` and `--receipt`.
+/// `--digest-file`, `GITHUB_OUTPUT` and `--receipt`.
 #[test]
 fn the_files_say_what_stdout_says() {
     let Some(redis) = redis() else { return };
@@ -158,7 +158,7 @@ fn workspace_has(path: &str) -> bool {
     crate::common::workspace(path).is_file()
 }
 
-/// MUST SHOW: the pushed image is whole and its user is a number.
+/// The pushed image is whole and its user is a number.
 #[test]
 fn crane_and_skopeo_find_a_whole_image_with_a_numeric_user() {
     let Some(redis) = redis() else { return };
@@ -196,7 +196,7 @@ fn most_of_the_rewritten_layers_is_copied() {
     assert!(sum("copied") > 9 * sum("encoded"), "{rewritten:?}");
 }
 
-/// MUST SHOW: it starts read-only, without capabilities, as that user, and has no shell.
+/// It starts read-only, without capabilities, as that user, and has no shell.
 #[test]
 fn redis_answers_in_a_confined_container_that_has_no_shell() {
     let (Some(redis), Some(podman)) = (redis(), Podman::find()) else { return };
@@ -223,7 +223,7 @@ fn redis_answers_in_a_confined_container_that_has_no_shell() {
     assert_eq!(running.stdout.trim(), "PONG", "{running}");
 }
 
-/// MUST SHOW: what is removed is gone from the bytes, not only from the view.
+/// What is removed is gone from the bytes, not only from the view.
 #[test]
 fn the_content_of_removed_files_is_in_no_layer() {
     let Some(redis) = redis() else { return };
@@ -305,7 +305,7 @@ fn found(pieces: &AhoCorasick, content: &[u8]) -> Vec<usize> {
     matches.map(|one| one.pattern().as_usize()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// MUST SHOW: blobs that did not change are mounted from the source's repository, not sent.
+/// Blobs that did not change are mounted from the source's repository, not sent.
 #[test]
 fn unchanged_layers_are_mounted_across_repositories() {
     let Some(redis) = redis() else { return };
@@ -335,7 +335,7 @@ fn unchanged_layers_are_mounted_across_repositories() {
     }
 }
 
-/// MUST SHOW: a second run pushes nothing, signs nothing, and has the same digest.
+/// A second run pushes nothing, signs nothing, and has the same digest.
 #[test]
 fn the_second_run_pushes_nothing_new() {
     let Some(redis) = redis() else { return };

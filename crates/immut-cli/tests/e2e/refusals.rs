@@ -40,7 +40,7 @@ impl Scene {
     }
 }
 
-/// MUST SHOW: wrong use is 2, with words that help.
+/// Wrong use is 2, with words that help.
 #[test]
 fn wrong_use_is_exit_code_2() {
     let scene = Scene::new();
@@ -79,7 +79,7 @@ fn wrong_use_is_exit_code_2() {
         .says(&["SOURCE_DATE_EPOCH", "yesterday"]);
 }
 
-/// MUST SHOW: broken and hostile layers are 3, and the layer, the entry and the reason are said.
+/// Broken and hostile layers are 3, and the layer, the entry and the reason are said.
 #[test]
 fn broken_and_hostile_images_are_exit_code_3() {
     let app = |l: LayerRecipe| l.file("/app", 0o755, contents::program());
@@ -125,7 +125,7 @@ fn broken_and_hostile_images_are_exit_code_3() {
         .says(&["index.json"]);
 }
 
-/// MUST SHOW: a start that needs a shell is 4, in `plan` too.
+/// A start that needs a shell is 4, in `plan` too.
 #[test]
 fn conflicts_are_exit_code_4_in_plan_too() {
     let scene = Scene::new();
@@ -142,7 +142,7 @@ fn conflicts_are_exit_code_4_in_plan_too() {
     );
 }
 
-/// MUST SHOW: registries that are not there, or have no such image, are 5.
+/// Registries that are not there, or have no such image, are 5.
 #[test]
 fn registries_are_exit_code_5() {
     let scene = Scene::new();
@@ -164,7 +164,7 @@ fn registries_are_exit_code_5() {
     run(&["harden", &image, "--to", &to, "--no-sign"]).code(5).says(&["publish the image"]);
 }
 
-/// MUST SHOW: `--fail-on` is 1 at or above the severity, and 0 below it or without it.
+/// `--fail-on` is 1 at or above the severity, and 0 below it or without it.
 #[test]
 fn findings_are_exit_code_1_only_when_asked() {
     let scene = Scene::new();
@@ -177,7 +177,7 @@ fn findings_are_exit_code_1_only_when_asked() {
         .says(&["info, low, medium, high, critical"]);
 }
 
-/// MUST SHOW: files that cannot be written are 7, before anything is published.
+/// Files that cannot be written are 7, before anything is published.
 #[test]
 fn files_that_cannot_be_written_are_exit_code_7() {
     let scene = Scene::new();

@@ -6,7 +6,7 @@ use tempfile::tempdir;
 
 use crate::common::{key, must, registry, run, small, text};
 
-/// MUST SHOW: a run can be repeated where tags do not move, and another image is refused.
+/// A run can be repeated where tags do not move, and another image is refused.
 #[test]
 fn a_tag_that_does_not_move_takes_the_same_image_again_and_no_other() {
     let folder = tempdir().expect("a folder");
@@ -27,7 +27,7 @@ fn a_tag_that_does_not_move_takes_the_same_image_again_and_no_other() {
     }
 }
 
-/// MUST SHOW: what a tag named first is what is audited, though it moves meanwhile.
+/// What a tag named first is what is audited, though it moves meanwhile.
 #[test]
 fn a_tag_that_moves_in_mid_run_is_audited_as_it_was() {
     let folder = tempdir().expect("a folder");
@@ -49,7 +49,7 @@ fn a_tag_that_moves_in_mid_run_is_audited_as_it_was() {
     assert_eq!(by_tag.count(), 1, "{asked:?}");
 }
 
-/// MUST SHOW: lines that break in both directions, and a registry that is busy, are survived.
+/// Lines that break in both directions, and a registry that is busy, are survived.
 #[test]
 fn a_run_goes_on_where_the_line_broke() {
     let folder = tempdir().expect("a folder");
@@ -66,7 +66,7 @@ fn a_run_goes_on_where_the_line_broke() {
     assert!(there.log().iter().any(|line| line.status == 206), "{:?}", there.log());
 }
 
-/// MUST SHOW: layers that are sent while they are made are whole; what is there is not sent again.
+/// Layers that are sent while they are made are whole; what is there is not sent again.
 #[test]
 fn layers_that_go_while_they_are_made_are_whole() {
     let (Some(there), Some(crane)) = (registry(), peers::require("crane")) else { return };

@@ -1,26 +1,26 @@
 //! What is sent while the image is made.
 
+use super::Settled;
 use crate::image::{Family, Image, Manifest};
 use crate::inventory::Subject;
 use crate::name::Digest;
 use crate::options::{Ahead, Options};
-use crate::planning::Planned;
 use crate::rewrite::{BASE_DIGEST, untouched};
 use crate::store::{self, Early, Layout, Source};
 
 /// What can be sent ahead of an image whose plans are settled; none if nobody asked for it.
 pub(super) fn early<'a>(
-    planned: &[Planned],
+    settled: &[Settled],
     stage: &'a Layout,
     options: &'a Options,
 ) -> Option<Early<'a>> {
     let ahead = options.ahead.as_ref()?;
     store::repository(&ahead.to.location())?;
-    let streams = !may_be_there(planned, ahead);
+    let streams = !may_be_there(settled, ahead);
     let mut early = Early::new(&*ahead.to, stage, &*options.progress, streams);
-    for one in planned {
-        let Planned { manifest, config, inventory, plan, .. } = one;
-        for (blob, part) in untouched(&Subject { manifest, config, inventory }, plan) {
+    for one in settled {
+        let Settled { manifest, config, inventory, plan, .. } = one;
+        for (blob, part) in untouched(&Subject { manifest, config, inventory }, plan.plan()) {
             early.add(blob, part, &one.platform, one.manifest.digest());
         }
     }
@@ -30,9 +30,9 @@ pub(super) fn early<'a>(
 /// Whether an earlier run may have made the same: a tag names what was made of the same source, or
 /// there is no tag that could tell. Then the new layers are probably there already, which is not
 /// known before they are made.
-fn may_be_there(planned: &[Planned], ahead: &Ahead) -> bool {
+fn may_be_there(settled: &[Settled], ahead: &Ahead) -> bool {
     let sources: Vec<String> =
-        planned.iter().map(|one| one.manifest.digest().to_string()).collect();
+        settled.iter().map(|one| one.manifest.digest().to_string()).collect();
     let told = |tag: &String| match named(&*ahead.to, tag) {
         Ok(named) => named.iter().any(|one| is_of(one, &sources)),
         // What cannot be asked should not be sent to either.

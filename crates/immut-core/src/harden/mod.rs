@@ -9,12 +9,12 @@ pub use publish::{Publication, Published, publish};
 
 use crate::error::{Error, LeftOut, Refused};
 use crate::finding::{Finding, Remedy};
-use crate::image::{Descriptor, Platform, RawManifest};
+use crate::image::{Descriptor, Manifest, Platform, RawManifest, RuntimeConfig};
 use crate::inventory::{Contents, Inventory, Reading, Subject};
 use crate::name::{Digest, PinnedRef};
 use crate::needs::{Files, Learned};
 use crate::options::Options;
-use crate::plan::{Plan, Removed, Totals};
+use crate::plan::{Plan, Removed, SettledPlan, Totals};
 use crate::planning::{Planned, plan_image};
 use crate::rewrite::{Making, Rewritten, add_digests, rewrite};
 use crate::rules::examine;
@@ -107,15 +107,15 @@ pub fn harden(
 ) -> Result<Hardened, Error> {
     let image = read(&pinned.digest, source)?;
     let (planned, beside) = plan_image(&image, source, stage, options)?;
-    refuse_conflicts(&planned)?;
-    let early = ahead::early(&planned, stage, options);
+    let settled = settle(planned)?;
+    let early = ahead::early(&settled, stage, options);
     let make_all = || {
-        let make_one = |one: Planned| {
+        let make_one = |one: Settled| {
             // An unchanged image goes on with its own config, which was read but not staged.
             store::copy_blob(one.manifest.config(), source, stage)?;
             make(one, stage, options, early.as_ref())
         };
-        planned.into_iter().map(make_one).collect::<Result<Vec<_>, Error>>()
+        settled.into_iter().map(make_one).collect::<Result<Vec<_>, Error>>()
     };
     let platforms = match &early {
         Some(early) => early.beside(options.jobs, make_all)?,
@@ -130,26 +130,45 @@ pub fn harden(
     Ok(Hardened { source, source_manifest, result, platforms, left_out, sent })
 }
 
+/// One platform that nothing speaks against hardening.
+struct Settled {
+    platform: Platform,
+    manifest: Manifest,
+    config: RuntimeConfig,
+    inventory: Inventory,
+    found: Vec<Finding>,
+    plan: SettledPlan,
+    learned: Learned,
+}
+
 /// One conflict refuses the whole: half an index is no image to rely on.
-fn refuse_conflicts(planned: &[Planned]) -> Result<(), Error> {
-    let refused: Vec<Refused> = planned
-        .iter()
-        .filter(|one| !one.plan.conflicts.is_empty())
-        .map(|one| Refused { platform: one.platform.clone(), plan: one.plan.clone() })
-        .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Error::Conflicts(refused)) }
+fn settle(planned: Vec<Planned>) -> Result<Vec<Settled>, Error> {
+    let (mut settled, mut refused) = (Vec::new(), Vec::new());
+    for one in planned {
+        let Planned { platform, manifest, config, inventory, findings: found, plan, learned } = one;
+        match plan.settle() {
+            Ok(plan) => settled.push(Settled {
+                platform,
+                manifest,
+                config,
+                inventory,
+                found,
+                plan,
+                learned,
+            }),
+            Err(plan) => refused.push(Refused { platform, plan }),
+        }
+    }
+    if refused.is_empty() { Ok(settled) } else { Err(Error::Conflicts(refused)) }
 }
 
 fn make(
-    planned: Planned,
+    settled: Settled,
     stage: &Layout,
     options: &Options,
     early: Option<&Early<'_>>,
 ) -> Result<Outcome, Error> {
-    let Planned { platform, manifest, config, inventory, findings, plan, learned } = planned;
-    let settled = plan
-        .settle()
-        .map_err(|plan| Error::Conflicts(vec![Refused { platform: platform.clone(), plan }]))?;
+    let Settled { platform, manifest, config, inventory, found, plan, learned } = settled;
     let reading = Reading { platform: Some(&platform), ..options.reading() };
     let making = Making {
         epoch: options.epoch,
@@ -160,19 +179,19 @@ fn make(
         early,
     };
     let subject = Subject { manifest: &manifest, config: &config, inventory: &inventory };
-    let (rewritten, fresh) = rewrite(&subject, &settled, stage, making)?;
+    let (rewritten, fresh) = rewrite(&subject, &plan, stage, making)?;
     stage.put_manifest(rewritten.manifest.raw())?;
-    let plan = settled.into_plan();
+    let plan = plan.into_plan();
     let mut removed = plan.removed(&inventory);
     add_digests(&mut removed, &subject, stage)?;
     let (source, layers) = (manifest.raw().descriptor(), manifest.layers().to_vec());
     let left = if plan.is_empty() {
-        findings.clone()
+        found.clone()
     } else {
         let inventory = inventory.renewed(fresh, &options.reading())?;
         check(&rewritten, &inventory, stage, &learned, options)?
     };
-    Ok(Outcome { platform, source, rewritten, plan, found: findings, left, removed, layers })
+    Ok(Outcome { platform, source, rewritten, plan, found, left, removed, layers })
 }
 
 /// Audits the result as it was indexed while it was written: what has a remedy must be gone, and a

@@ -37,8 +37,8 @@ fn platform(outcome: &Outcome) -> PlatformReceipt {
         platform: outcome.platform.to_string(),
         source: outcome.source.digest,
         result: outcome.rewritten.manifest.digest(),
-        before: plan.before,
-        after: plan.after,
+        before: plan.before.into(),
+        after: plan.after.into(),
         packages: (&plan.packages).into(),
         layers: outcome.layers.iter().zip(&outcome.rewritten.layers).map(layer).collect(),
         arranged: outcome.rewritten.arranged.iter().map(arranged).collect(),
@@ -46,7 +46,7 @@ fn platform(outcome: &Outcome) -> PlatformReceipt {
         changed: steps().filter_map(|step| changed(&step.action, &step.because)).collect(),
         written: steps().filter_map(|step| written(&step.action, &step.because)).collect(),
         config: steps().filter_map(|step| config_change(&step.action, &step.because)).collect(),
-        app: plan.app.clone(),
+        app: plan.app.as_ref().map(Into::into),
         writable: plan.writable.iter().map(Into::into).collect(),
         kept: kept.map(|one| KeptFile { path: one.path.clone(), rule: one.rule.clone() }).collect(),
         orphaned: plan.orphaned.clone(),
@@ -67,7 +67,8 @@ fn layer((source, outcome): (&Descriptor, &LayerOutcome)) -> Layer {
 }
 
 fn arranged(layer: &Arranged) -> ArrangedLayer {
-    ArrangedLayer { result: layer.blob.digest, packages: layer.packages.clone() }
+    let packages = layer.packages.iter().map(Into::into).collect();
+    ArrangedLayer { result: layer.blob.digest, packages }
 }
 
 fn encoding(how: &Encoding) -> LayerEncoding {

@@ -9,63 +9,64 @@ use crate::path::{RootPath, lossy};
 
 /// The rules about what is loaded by name.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     rules: Vec<(Rule, Vec<Name>)>,
 }
 
 /// What a library or executable loads or reads by name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Its id.
-    pub id: String,
+    pub(crate) id: String,
     /// What it is about, in a few words.
-    pub title: String,
+    pub(crate) title: String,
     /// Why that is needed and where it is, with the source.
-    pub why: String,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for readers of the catalog"))]
+    pub(crate) why: String,
     /// Libraries that load it, by file name.
     #[serde(default)]
-    pub libraries: Vec<String>,
+    pub(crate) libraries: Vec<String>,
     /// Executables that load it, by file name.
     #[serde(default)]
-    pub executables: Vec<String>,
+    pub(crate) executables: Vec<String>,
     /// Paths of which one has to be in the image.
     #[serde(default)]
-    pub beside: Vec<String>,
+    pub(crate) beside: Vec<String>,
     /// What is needed where it is there.
     #[serde(default)]
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
     /// Configuration among that: what it names by absolute paths is needed too.
     #[serde(default)]
-    pub settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
     /// Settings whose values are command lines, by their names.
     #[serde(default)]
-    pub commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// What is executed, where it is there.
     #[serde(default)]
-    pub runs: Vec<String>,
+    pub(crate) runs: Vec<String>,
     /// Whether the start may break without any of the paths.
     #[serde(default)]
-    pub hard: bool,
+    pub(crate) hard: bool,
 }
 
 /// What one needed file brings with it.
 #[derive(Debug, Clone)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// The rule that says so.
-    pub rule: &'a Rule,
+    pub(crate) rule: &'a Rule,
     /// Globs over paths with a leading slash; what of them is in the image is needed.
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
     /// Globs of configuration.
-    pub settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
     /// Globs of what is executed.
-    pub runs: Vec<String>,
+    pub(crate) runs: Vec<String>,
 }
 
 /// Why text is no catalog of what is loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub(crate) enum Error {
     /// Not TOML, or not of this form.
     #[error("{0}")]
     Toml(Box<toml::de::Error>),
@@ -95,12 +96,12 @@ struct File {
 
 impl Loaded {
     /// The rules that immut comes with.
-    pub fn builtin() -> Self {
+    pub(crate) fn builtin() -> Self {
         Self::parse(CATALOG).expect("the built-in catalog is tested")
     }
 
     /// Reads rules.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let file: File = toml::from_str(text).map_err(|error| Error::Toml(Box::new(error)))?;
         let mut ids = BTreeSet::new();
         let mut rules = Vec::new();
@@ -118,7 +119,8 @@ impl Loaded {
     }
 
     /// The rules, in the catalog's order.
-    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+    #[cfg(test)]
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().map(|(rule, _)| rule)
     }
 
@@ -128,7 +130,7 @@ impl Loaded {
     /// the image. A library and an executable are told apart by their names alone, so that a
     /// library which is run (the loader) is found too. Ask for each name on the way to the file:
     /// the rule of Python environments is about a link.
-    pub fn wanted<'a>(
+    pub(crate) fn wanted<'a>(
         &'a self,
         file: &RootPath,
         libs: &[RootPath],

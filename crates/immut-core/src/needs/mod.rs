@@ -13,6 +13,7 @@ mod loaded;
 mod loader;
 mod look;
 mod package_script;
+pub(crate) mod pointer;
 mod shell;
 mod shell_form;
 mod shell_users;
@@ -24,16 +25,11 @@ use std::collections::BTreeSet;
 pub(crate) use exec_form::{ExecForm, Purpose, Refusal, Suggestion};
 pub use facts::Learned;
 pub use hop::Hop;
-pub use loaded::{Error as LoadedError, Loaded, Rule as LoadedRule, Wanted};
 pub(crate) use loader::CACHE as LIBRARY_CACHE;
 pub use look::Files;
 pub(crate) use look::Look;
 use shell::Dialect;
 pub(crate) use shell_form::ShellForm;
-pub use wrappers::{
-    Begin, CatalogError, Effect, Error as WrapperError, Lookup, Meaning, Quirk, Unwrapped, Wrapper,
-    Wrappers,
-};
 
 use crate::finding::RuleId;
 use crate::inventory::{Inventory, Kind};

@@ -15,7 +15,8 @@ pub(crate) struct ShellForm {
     pub(crate) at: usize,
     /// That word.
     pub(crate) shell: String,
-    command: Result<String, Refusal>,
+    /// Its command, and what is different without the shell.
+    command: Result<(String, Vec<&'static str>), Refusal>,
 }
 
 impl Look<'_> {
@@ -24,7 +25,7 @@ impl Look<'_> {
         let mut at = 0;
         for _ in 0..=MOST_WRAPPERS {
             let command = match invocation(&words[at..]) {
-                Ok(Some(found)) => Some(Ok(found.command.to_owned())),
+                Ok(Some(found)) => Some(Ok((found.command.to_owned(), found.notes))),
                 Ok(None) => None,
                 Err(refusal) => Some(Err(refusal)),
             };
@@ -65,13 +66,16 @@ impl Look<'_> {
 impl ShellForm {
     /// `sh -c COMMAND` as a whole command line.
     pub(super) fn of(command: &str) -> Self {
-        Self { at: 0, shell: "sh".to_owned(), command: Ok(command.to_owned()) }
+        Self { at: 0, shell: "sh".to_owned(), command: Ok((command.to_owned(), Vec::new())) }
     }
 
     /// The exec form of its command.
     pub(crate) fn exec_form(&self, look: &Look<'_>, purpose: Purpose) -> Result<ExecForm, Refusal> {
-        let command = self.command.clone()?;
-        exec_form(&command, purpose, &Surroundings { look, variables: look.variables() })
+        let (command, notes) = self.command.clone()?;
+        let surroundings = Surroundings { look, variables: look.variables() };
+        let mut form = exec_form(&command, purpose, &surroundings)?;
+        form.notes.extend(notes);
+        Ok(form)
     }
 }
 

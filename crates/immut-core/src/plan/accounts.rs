@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::id;
 use super::user::PlannedUser;
 use super::{Action, Step};
+use crate::finding::RuleId;
 use crate::inventory::{EntryId, Inventory, Kind};
 use crate::path::RootPath;
 use crate::user::{Accounts, UserId};
@@ -40,9 +41,9 @@ impl Edit<'_> {
     pub(super) fn replacing(
         &self,
         contents: Vec<(RootPath, Vec<u8>)>,
-        rule: &str,
+        rule: RuleId,
     ) -> impl Iterator<Item = Step> {
-        let because = super::because(id(rule));
+        let because = super::because(rule);
         contents.into_iter().map(move |(path, content)| {
             let entry = self.in_place(&path);
             Step { action: Action::EditFile { path, entry, content }, because: because.clone() }

@@ -8,7 +8,6 @@ mod suggest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::json;
 
 pub(super) use asks::unmet;
@@ -24,11 +23,11 @@ use super::{Action, Choices, Error, Step, accounts, because, command_line, id};
 use crate::apps::{App, Choice, Mount, Port, Sign, Started};
 use crate::image::{Healthcheck, RuntimeConfig};
 use crate::inventory::EntryId;
-use crate::needs::{Closure, Files, Look};
+use crate::needs::{Closure, Files, Look, pointer};
 use crate::path::RootPath;
 
 /// What an app profile does to an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// The profile's name.
     pub name: String,
@@ -47,7 +46,7 @@ pub struct Applied {
 }
 
 /// A start that changes: entrypoint and cmd in one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restart {
     /// As it was.
     pub before: Vec<String>,
@@ -56,7 +55,7 @@ pub struct Restart {
 }
 
 /// A file that an app profile changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditedFile {
     /// Its name, links followed.
     pub path: RootPath,
@@ -65,7 +64,7 @@ pub struct EditedFile {
 }
 
 /// A change of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Why, as the profile says it.
     pub why: String,
@@ -222,7 +221,7 @@ impl<'a> Fitting<'a> {
                 .is_some_and(|file| draft.loses_interpreter(&file)),
             Healthcheck::Shell(_) | Healthcheck::None => false,
         };
-        if !scripted && converted.refusals.remove("/config/Healthcheck").is_none() {
+        if !scripted && converted.refusals.remove(pointer::HEALTHCHECK).is_none() {
             return None;
         }
         let test = ["CMD".to_owned()].into_iter().chain(self.started.healthcheck.iter().cloned());
@@ -324,7 +323,7 @@ impl Profiled {
     ) -> Applied {
         let ports = self.applied.ports.iter();
         let ports = ports.map(|port| step(Action::MovePort { from: port.from, to: port.to }));
-        steps.extend(top.replacing(self.contents, "app-profile").chain(ports));
+        steps.extend(top.replacing(self.contents, id("app-profile")).chain(ports));
         notes.extend(self.notes);
         self.applied
     }

@@ -168,7 +168,7 @@ impl Plan {
         let top = accounts::Edit { inventory, dropped: &finished.dropped, hits: &finished.hits };
         steps.extend(top.steps(&user));
         let writable = writables.make(&mut steps, &finished.names);
-        steps.extend(top.replacing(databases.contents, "package-database"));
+        steps.extend(top.replacing(databases.contents, id("package-database")));
         steps.extend(top.library_cache(&look));
         steps.extend(start_steps(subject.config, choices));
         steps.extend(converted.steps);
@@ -225,7 +225,7 @@ impl<'a> Outlook<'a> {
         asked.extend(app.iter().flat_map(|app| app.places(&look)));
         let mut writables = Writables::of(asked, draft, user, choices);
         if let Some(app) = &app {
-            writables.let_read(draft, user, &app.readable(&look), "app-profile");
+            writables.let_read(draft, user, &app.readable(&look), &id("app-profile"));
         }
         let refusals = &converted.refusals;
         let mut against =

@@ -11,7 +11,7 @@ use super::{Choices, Conflict, Problem, app, command_line, reach};
 use crate::finding::RuleId;
 use crate::image::RuntimeConfig;
 use crate::inventory::Subject;
-use crate::needs::{Closure, Edge, Files, Gap, Look, Start, broken_start};
+use crate::needs::{Closure, Edge, Files, Gap, Look, Start, broken_start, pointer};
 use crate::path::{RootPath, lossy};
 
 /// What speaks against a draft: the start needs something that goes or is not there, or the user may
@@ -95,7 +95,7 @@ fn removed(
 
 /// A conflict where the start was broken before.
 fn broken(gap: &Gap) -> Conflict {
-    let start = if gap.pointer == "/config/Healthcheck" {
+    let start = if gap.pointer == pointer::HEALTHCHECK {
         "--healthcheck '[\"CMD\", ...]'"
     } else {
         "--entrypoint '[...]' --cmd '[...]'"
@@ -121,8 +121,8 @@ fn switches(draft: &Draft<'_>, closure: &Closure) -> impl Iterator<Item = Confli
         }
         let command = command_line(&switch.command);
         let instead = match switch.pointer {
-            "/config/Healthcheck" => format!("--healthcheck '{command}'"),
-            "--start-with" => format!("--start-with '{command}'"),
+            pointer::HEALTHCHECK => format!("--healthcheck '{command}'"),
+            pointer::START_WITH => format!("--start-with '{command}'"),
             _ => format!("--entrypoint '{command}' --cmd '[]'"),
         };
         Some(Conflict {
@@ -174,7 +174,7 @@ pub(super) fn orphaned(draft: &Draft<'_>) -> Vec<RootPath> {
 
 fn no_such_user(config: &RuntimeConfig) -> Conflict {
     Conflict {
-        pointer: "/config/User",
+        pointer: pointer::USER,
         problem: Problem::NoSuchUser { user: config.user().to_owned() },
         chain: Vec::new(),
         unconverted: None,
@@ -196,14 +196,14 @@ fn settle(
     let instead =
         refused.and_then(|refused| refused.instead.as_ref()).map(|words| command_line(words));
     let other = match (edge.pointer, instead) {
-        ("/config/Healthcheck", Some(words)) => vec![
+        (pointer::HEALTHCHECK, Some(words)) => vec![
             format!("--healthcheck '{words}' (which does less)"),
             "--healthcheck none".to_owned(),
         ],
-        ("/config/Healthcheck", None) => {
+        (pointer::HEALTHCHECK, None) => {
             vec!["--healthcheck '[\"CMD\", ...]'".to_owned(), "--healthcheck none".to_owned()]
         }
-        ("--start-with" | "--keep" | "--app", _) => Vec::new(),
+        (pointer::START_WITH | pointer::KEEP | pointer::APP, _) => Vec::new(),
         (_, Some(words)) => vec![format!("--entrypoint '{words}' --cmd '[]' (which does less)")],
         (_, None) => vec![start_hint(look)],
     };

@@ -8,7 +8,7 @@ use super::choices::with_test;
 use super::drops::Draft;
 use super::{Action, Choices, Step, because, id};
 use crate::image::{Healthcheck, RuntimeConfig};
-use crate::needs::{ExecForm, Files, Look, Purpose, Refusal, ShellForm, Suggestion};
+use crate::needs::{ExecForm, Files, Look, Purpose, Refusal, ShellForm, Suggestion, pointer};
 
 /// A config whose commands do without a shell, as far as they can.
 pub(super) struct Converted {
@@ -55,10 +55,10 @@ impl Converted {
             return;
         };
         let in_entrypoint = shell.at < entrypoint.len();
-        let pointer = if in_entrypoint { "/config/Entrypoint" } else { "/config/Cmd" };
+        let part = if in_entrypoint { pointer::ENTRYPOINT } else { pointer::CMD };
         let form = match exec_form(&look, &shell, Purpose::Start) {
             Ok(form) => form,
-            Err(refused) => return drop(self.refusals.insert(pointer, refused)),
+            Err(refused) => return drop(self.refusals.insert(part, refused)),
         };
         self.environment(&form);
         let command: Vec<String> = words[..shell.at].iter().chain(&form.argv).cloned().collect();
@@ -94,7 +94,7 @@ impl Converted {
         let form = match exec_form(&look, &shell, Purpose::HealthCheck) {
             Ok(form) => form,
             Err(refused) => {
-                return drop(self.refusals.insert("/config/Healthcheck", refused));
+                return drop(self.refusals.insert(pointer::HEALTHCHECK, refused));
             }
         };
         let test = ["CMD".to_owned()].into_iter().chain(words[..shell.at].iter().cloned());

@@ -84,7 +84,7 @@ pub struct Plan {
 }
 
 /// Files of a merged view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Names of anything but directories.
     pub files: u64,

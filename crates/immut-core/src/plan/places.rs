@@ -44,8 +44,9 @@ pub(super) fn of(
     look: &Look<'_>,
     choices: &Choices,
 ) -> (Vec<Place>, Option<String>) {
-    let place = |kind, create, rule| move |path| Place { path, kind, create, rule: id(rule) };
-    let volumes = volumes(look).map(place(Mount::Volume, true, "volume"));
+    let place =
+        |kind, create, rule: RuleId| move |path| Place { path, kind, create, rule: rule.clone() };
+    let volumes = volumes(look).map(place(Mount::Volume, true, id("volume")));
     let recorded = recorded(manifest).into_iter().filter_map(|one| {
         let path = one.path.parse().ok()?;
         Some(Place { path, kind: one.kind, create: false, rule: id("recorded-writable") })
@@ -56,7 +57,7 @@ pub(super) fn of(
     });
     places.truncate(MOST_PLACES);
     let chosen = choices.writable.iter().cloned();
-    places.extend(chosen.map(place(Mount::Tmpfs, true, "chosen-writable")));
+    places.extend(chosen.map(place(Mount::Tmpfs, true, id("chosen-writable"))));
     (places, unseen)
 }
 

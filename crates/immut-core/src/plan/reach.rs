@@ -6,7 +6,7 @@ use super::user::PlannedUser;
 use super::writable::{Writables, found, ground};
 use super::{Conflict, Problem};
 use crate::inventory::{Inode, Inventory, Kind};
-use crate::needs::{Access, Closure, Edge, Hop, Look};
+use crate::needs::{Access, Closure, Edge, Hop, Look, pointer};
 use crate::path::RootPath;
 use crate::user::{Accounts, UserId};
 
@@ -77,7 +77,7 @@ const MOST_TOLD: usize = 20;
 /// Whether an edge leads from a path among the words of entrypoint and cmd to what it names.
 fn is_named_file(look: &Look<'_>, edge: &Edge) -> bool {
     let Some(Hop::Word(word)) = edge.why.last() else { return false };
-    let is_start = matches!(edge.pointer, "/config/Entrypoint" | "/config/Cmd");
+    let is_start = matches!(edge.pointer, pointer::ENTRYPOINT | pointer::CMD);
     let words = || look.config.entrypoint().into_iter().chain(look.config.cmd());
     is_start && word.contains('/') && words().any(|one| one == *word)
 }
@@ -221,7 +221,7 @@ impl<'a> Check<'a> {
         let folder = look.in_working_dir(written)?;
         let found = self.inventory.resolve(&folder).found?;
         let problem = self.reach(&found).or_else(|| self.may(&found, EXECUTE, "enter"))?;
-        Some(named("/config/WorkingDir", problem, vec![Hop::Word(written.to_owned())]))
+        Some(named(pointer::WORKING_DIR, problem, vec![Hop::Word(written.to_owned())]))
     }
 
     /// The first directory above a name that the user may not pass.

@@ -40,7 +40,7 @@ pub(super) fn present_user(subject: &Subject<'_>, choices: &Choices) -> PlannedU
 pub(super) fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
     let written = subject.config.user();
     let kind = Accounts::of(subject.inventory).kind(written);
-    let kept = |rule: &str| choices.profile.keeps_rule(&id(rule));
+    let kept = |rule: RuleId| choices.profile.keeps_rule(&rule);
     if let Some(user) = choices.user {
         let rule = if kind == user::Kind::Root { id("root-user") } else { id("chosen-start") };
         let change = (user.to_string() != written).then_some((user, rule));
@@ -48,12 +48,12 @@ pub(super) fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedU
     }
     let root = UserId { uid: 0, gid: None };
     match kind {
-        user::Kind::Root if kept("root-user") => PlannedUser { change: None, id: Some(root) },
+        user::Kind::Root if kept(id("root-user")) => PlannedUser { change: None, id: Some(root) },
         user::Kind::Root => {
             PlannedUser { change: Some((NONROOT, id("root-user"))), id: Some(NONROOT) }
         }
         user::Kind::Numeric(user) => PlannedUser { change: None, id: Some(user) },
-        user::Kind::Named(user) if kept("named-user") => {
+        user::Kind::Named(user) if kept(id("named-user")) => {
             PlannedUser { change: None, id: Some(user) }
         }
         user::Kind::Named(user) => {

@@ -231,7 +231,7 @@ impl Writables {
         draft: &Draft<'_>,
         user: &PlannedUser,
         paths: &BTreeSet<RootPath>,
-        rule: &str,
+        rule: &RuleId,
     ) {
         let inventory = draft.inventory;
         let (Some(id), Some(owner)) = (user.id.filter(|id| id.uid != 0), self.owner) else {
@@ -251,7 +251,7 @@ impl Writables {
             }
             let by_group = rights.as_member(owner.1).may_read(inode, (had.0, owner.1));
             let new = if by_group { (had.0, owner.1) } else { owner };
-            self.readable.insert(name, (new, super::because(super::id(rule))));
+            self.readable.insert(name, (new, super::because(rule.clone())));
         }
     }
 

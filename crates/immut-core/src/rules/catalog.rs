@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use crate::finding::{Remedy, RuleId, Severity};
+use crate::finding::{Evidence, Finding, Remedy, RuleId, Severity, Subject};
 use crate::inventory::{Content, Sought};
 
 /// All rules, and where executables are looked up.
@@ -48,6 +48,14 @@ pub struct Rule {
     /// For `files` and `surplus`: folders and files that are no executables.
     #[serde(default)]
     pub places: Vec<Places>,
+}
+
+impl Rule {
+    /// That it holds of a subject.
+    pub(super) fn finding(&self, subject: Subject, evidence: Vec<Evidence>) -> Finding {
+        let (rule, severity, remedy) = (self.id.clone(), self.severity, self.remedy);
+        Finding { rule, severity, subject, evidence, remedy }
+    }
 }
 
 /// How a rule is looked for.

@@ -26,24 +26,19 @@ fn of_rule(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec<Finding
     }
 }
 
-fn finding(rule: &Rule, subject: FindingSubject, evidence: Evidence) -> Finding {
-    let (rule, severity, remedy) = (rule.id.clone(), rule.severity, rule.remedy);
-    Finding { rule, severity, subject, evidence: vec![evidence], remedy }
-}
-
 /// Regular files with a mode bit; directories keep theirs, which only pass a group on.
 fn set_bits(rule: &Rule, inventory: &Inventory, bit: u16) -> Vec<Finding> {
     files_where(inventory, |id| inventory.entry(id).mode & bit != 0)
         .map(|id| {
             let mode = Evidence::Mode(inventory.entry(id).mode);
-            finding(rule, subject_of(inventory, id), mode)
+            rule.finding(subject_of(inventory, id), vec![mode])
         })
         .collect()
 }
 
 fn capabilities(rule: &Rule, inventory: &Inventory) -> Vec<Finding> {
     files_where(inventory, |id| inventory.entry(id).capability)
-        .map(|id| finding(rule, subject_of(inventory, id), Evidence::Capability))
+        .map(|id| rule.finding(subject_of(inventory, id), vec![Evidence::Capability]))
         .collect()
 }
 
@@ -77,7 +72,7 @@ fn user(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
     }
     let shown =
         if written.is_empty() { "empty, which is root".to_owned() } else { format!("{written:?}") };
-    vec![finding(rule, FindingSubject::Config("/config/User"), Evidence::Config(shown))]
+    vec![rule.finding(FindingSubject::Config("/config/User"), vec![Evidence::Config(shown)])]
 }
 
 fn low_ports(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
@@ -88,7 +83,6 @@ fn low_ports(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let evidence = ports.into_iter().map(|port| Evidence::Config(lossy(port.as_bytes())));
-    let (severity, remedy) = (rule.severity, rule.remedy);
     let subject = FindingSubject::Config("/config/ExposedPorts");
-    vec![Finding { rule: rule.id.clone(), severity, subject, evidence: evidence.collect(), remedy }]
+    vec![rule.finding(subject, evidence.collect())]
 }

@@ -34,20 +34,9 @@ pub(super) fn find(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec
     suspects.retain(|path, (id, _)| !hits.found.contains_key(id) && !hits.names.contains_key(path));
     let suspects = suspects.into_values().map(|(id, evidence)| Finding {
         remedy: Remedy::None,
-        ..finding(rule, inventory, id, evidence)
+        ..rule.finding(subject_of(inventory, id), evidence)
     });
     hits.findings(rule, inventory).into_iter().chain(suspects).collect()
-}
-
-fn finding(rule: &Rule, inventory: &Inventory, id: EntryId, evidence: Vec<Evidence>) -> Finding {
-    let subject = subject_of(inventory, id);
-    Finding {
-        rule: rule.id.clone(),
-        severity: rule.severity,
-        subject,
-        evidence,
-        remedy: rule.remedy,
-    }
 }
 
 enum Verdict {
@@ -245,15 +234,10 @@ impl Hits {
     }
 
     fn findings(self, rule: &Rule, inventory: &Inventory) -> Vec<Finding> {
-        let trees = self.trees.into_iter().map(|(path, evidence)| Finding {
-            rule: rule.id.clone(),
-            severity: rule.severity,
-            subject: FindingSubject::File(path),
-            evidence,
-            remedy: rule.remedy,
-        });
-        let entries =
-            self.found.into_iter().map(|(id, evidence)| finding(rule, inventory, id, evidence));
+        let trees = self.trees.into_iter();
+        let trees = trees.map(|(path, found)| rule.finding(FindingSubject::File(path), found));
+        let entries = self.found.into_iter();
+        let entries = entries.map(|(id, found)| rule.finding(subject_of(inventory, id), found));
         trees.chain(entries).collect()
     }
 }

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::listing::Listing;
 use super::{
-    BLOBS, Error, Listed, MAX_DOCUMENT, Sink, Source, Verified, cosign, fallback_tag, io_error,
+    BLOBS, Error, Listed, MAX_DOCUMENT, Sink, Source, Verifying, cosign, fallback_tag, io_error,
     pour, unfinished,
 };
 use crate::image::{Descriptor, RawManifest};
@@ -236,7 +236,7 @@ impl Source for Layout {
             return Err(self.not_found(&blob.digest));
         }
         let file = self.open_file(&path)?;
-        Ok(Box::new(Verified::new(file, blob, self.location().to_string())))
+        Ok(Box::new(Verifying::new(file, blob, self.location().to_string())))
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
@@ -261,7 +261,7 @@ impl Sink for Layout {
     fn put(&self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), Error> {
         let mut scratch = self.scratch()?;
         let path = self.blob_path(&blob.digest);
-        let mut content = Verified::new(content, blob, "the content to be written");
+        let mut content = Verifying::new(content, blob, "the content to be written");
         let unread = |source| Error::Read { what: blob.digest.to_string(), source };
         pour(&mut content, unread, |piece| {
             scratch.as_file_mut().write_all(piece).map_err(io_error("write", &path))

@@ -32,7 +32,7 @@ pub(crate) use referrers::subject;
 pub use registry::{Registry, RegistryOptions};
 pub use unfinished::{Unfinished, discard_unfinished};
 pub(crate) use unpacked::{PuttingAside, Reader as UnpackedReader, Unpacked};
-pub use verify::Verified;
+pub use verify::Verifying;
 
 use crate::image::{self, Descriptor, Platform, RawManifest};
 use crate::name::{Digest, Location, Reference, Repository};

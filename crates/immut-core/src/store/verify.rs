@@ -12,14 +12,14 @@ use crate::name::Digest;
 ///
 /// ```
 /// use std::io::Read;
-/// use immut_core::{image::Descriptor, store::Verified};
+/// use immut_core::{image::Descriptor, store::Verifying};
 /// let blob = Descriptor::of("text/plain", b"content");
 /// let mut text = String::new();
-/// assert!(Verified::new(&b"content"[..], &blob, "here").read_to_string(&mut text).is_ok());
-/// assert!(Verified::new(&b"c0ntent"[..], &blob, "here").read_to_string(&mut text).is_err());
+/// assert!(Verifying::new(&b"content"[..], &blob, "here").read_to_string(&mut text).is_ok());
+/// assert!(Verifying::new(&b"c0ntent"[..], &blob, "here").read_to_string(&mut text).is_err());
 /// ```
 #[derive(Debug)]
-pub struct Verified<R> {
+pub struct Verifying<R> {
     inner: R,
     hasher: Sha256,
     seen: u64,
@@ -37,7 +37,7 @@ enum State {
     Wrong(String),
 }
 
-impl<R: Read> Verified<R> {
+impl<R: Read> Verifying<R> {
     /// Checks `inner` against `blob`; `place` says in messages whose bytes they are.
     pub fn new(inner: R, blob: &Descriptor, place: impl Into<String>) -> Self {
         let (hasher, place) = (Sha256::new(), place.into());
@@ -68,7 +68,7 @@ impl<R: Read> Verified<R> {
     }
 }
 
-impl<R: Read> Read for Verified<R> {
+impl<R: Read> Read for Verifying<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.state {
             State::Wrong(reason) => return Err(self.corrupt(reason.clone())),
@@ -96,7 +96,7 @@ mod tests {
 
     fn read(content: &[u8], blob: &Descriptor) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        Verified::new(content, blob, "a test").read_to_end(&mut bytes)?;
+        Verifying::new(content, blob, "a test").read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -114,7 +114,7 @@ mod tests {
     fn a_reader_that_failed_keeps_failing() {
         for wrong in [&b"jello"[..], b"hell", b"hello!"] {
             let blob = Descriptor::of("x", b"hello");
-            let mut reader = Verified::new(wrong, &blob, "a test");
+            let mut reader = Verifying::new(wrong, &blob, "a test");
             let mut buffer = [0; 16];
             while reader.read(&mut buffer).is_ok_and(|count| count > 0) {}
             assert!(reader.read(&mut buffer).is_err(), "{wrong:?}");

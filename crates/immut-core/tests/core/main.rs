@@ -13,6 +13,7 @@ mod compression;
 mod config;
 mod corners;
 mod drafts;
+mod explain;
 mod hostile;
 mod index;
 mod invariants;

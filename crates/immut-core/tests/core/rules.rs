@@ -12,6 +12,7 @@ use immut_testkit::contents::{self, Package};
 use immut_testkit::recipe::{Encoding, LayerRecipe, Recipe};
 
 use crate::common::{Scene, keeping, profile, removed, rules_of, words};
+use crate::invariants::sources;
 
 const BASH: Package<'_> = Package { name: "bash", version: "5", files: &["/bin/bash"] };
 const APT: Package<'_> = Package { name: "apt", version: "2", files: &["/usr/bin/apt-get"] };
@@ -375,6 +376,38 @@ fn keeping_a_rule_keeps_what_it_finds() {
     assert!(plan.is_empty(), "{:?}", plan.steps);
     let error = Scene::of(&image).plans(&keeping(&["rule:shel"])).expect_err("a slip of the pen");
     assert!(error.to_string().contains("no rule shel"), "{error}");
+}
+
+#[test]
+fn every_rule_that_code_names_is_in_the_catalog() {
+    let catalog = Catalog::builtin();
+    let mut named = BTreeSet::new();
+    for text in sources().values() {
+        for before in ["id(\"", "--keep rule:"] {
+            let ids = text.split(before).skip(1);
+            let word = |c: char| !c.is_ascii_lowercase() && c != '-';
+            named.extend(ids.filter_map(|rest| rest.split(word).next()).map(str::to_owned));
+        }
+        let parsed = text.split("\".parse().expect(\"rule ids in code");
+        let ids: Vec<&str> = parsed.collect();
+        let ids = ids[..ids.len() - 1].iter().filter_map(|before| before.rsplit('"').next());
+        named.extend(ids.map(str::to_owned));
+    }
+    named.remove(""); // a placeholder of a message
+    let unknown: Vec<&String> = named.iter().filter(|id| catalog.rule(id).is_none()).collect();
+    assert_eq!(unknown, [""; 0]);
+    assert!(named.len() > 15 && named.contains("broken-start"), "{named:?}");
+}
+
+#[test]
+fn keeping_a_rule_about_the_config_keeps_what_it_finds() {
+    let scene = Scene::of(&Recipe::new().layer(|l| l.file("/app", 0o755, contents::program())));
+    let found = |options: &Options| {
+        let audit = immut_core::audit(&scene.digest, &scene.source(), options).expect("audited");
+        audit.platforms[0].findings.len()
+    };
+    assert_eq!(found(&Options::default()), 1, "root-user");
+    assert_eq!(found(&keeping(&["rule:root-user"])), 0);
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use immut_core::finding::{RuleId, Subject};
 use immut_core::name::PinnedRef;
-use immut_core::plan::Action;
-use immut_core::{Explanation, Needed, There};
+use immut_core::{Explanation, Fate, Needed, There};
 
 use super::{BOLD, DIM, GREEN, RED, YELLOW, product, quantity};
 
@@ -61,18 +60,11 @@ fn explanation(text: &mut String, one: &Explanation) {
 }
 
 fn fate(one: &Explanation) -> String {
-    if one.there.is_none() && one.hidden.is_empty() {
-        return format!("{YELLOW}not in the image{YELLOW:#}");
-    }
-    let because =
-        |step: &(Action, _)| matches!(step.0, Action::Remove { .. } | Action::DropHidden { .. });
-    if one.steps.iter().any(because) {
-        return format!("{RED}goes{RED:#}");
-    }
-    if one.steps.is_empty() {
-        format!("{GREEN}stays{GREEN:#}")
-    } else {
-        format!("{GREEN}stays{GREEN:#}, changed")
+    match one.fate() {
+        Fate::Absent => format!("{YELLOW}not in the image{YELLOW:#}"),
+        Fate::Goes => format!("{RED}goes{RED:#}"),
+        Fate::Changes => format!("{GREEN}stays{GREEN:#}, changed"),
+        Fate::Stays => format!("{GREEN}stays{GREEN:#}"),
     }
 }
 

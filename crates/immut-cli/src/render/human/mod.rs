@@ -1,4 +1,4 @@
-//! Results for people: the product on stdout, the talk on stderr.
+//! Results for people.
 
 mod apps;
 mod audit;
@@ -12,8 +12,6 @@ mod rules;
 mod sign;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use immut_core::LeftOut;
@@ -32,10 +30,8 @@ pub(crate) use plan::plans;
 pub(crate) use rules::{rule, rules};
 pub(crate) use sign::{signed, verified, verify_hint};
 
-use super::quantity;
-use crate::progress::undisturbed;
+use super::{note, product, quantity};
 
-static QUIET: AtomicBool = AtomicBool::new(false);
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -43,24 +39,6 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 /// More lines than that of one kind are counted instead of shown.
 const MOST: usize = 12;
-
-/// Says nothing but errors from here on.
-pub(crate) fn quiet(quiet: bool) {
-    QUIET.store(quiet, Ordering::Relaxed);
-}
-
-/// The product: one line on stdout.
-pub(crate) fn product(text: &str) {
-    // A reader that went away wants no more.
-    undisturbed(|| drop(writeln!(anstream::stdout(), "{text}")));
-}
-
-/// A remark on stderr.
-pub(crate) fn note(text: &str) {
-    if !QUIET.load(Ordering::Relaxed) {
-        undisturbed(|| drop(writeln!(anstream::stderr(), "{text}")));
-    }
-}
 
 fn totals(totals: Totals) -> String {
     format!("{} files, {}", quantity::count(totals.files), quantity::bytes(totals.bytes))

@@ -8,7 +8,6 @@ mod source;
 
 use std::io::{self, Read, Seek};
 
-pub(crate) use imports::{Import, Purpose};
 pub(crate) use machine::Machine;
 
 /// What an ELF file says it is and needs. Strings are as the file has them.
@@ -34,8 +33,8 @@ pub(crate) struct Elf {
     pub(crate) auxiliary: Vec<Vec<u8>>,
     /// Libraries that stand in for it (`DT_FILTER`).
     pub(crate) filter: Vec<Vec<u8>>,
-    /// What it imports of the functions that tell what it may do, sorted by name.
-    pub(crate) imports: Vec<Import>,
+    /// What it imports of the functions that run a shell, sorted.
+    pub(crate) shell_calls: Vec<&'static str>,
     /// For a loader of glibc: the default folders that are compiled into it, in order.
     pub(crate) default_folders: Vec<Vec<u8>>,
 }
@@ -80,12 +79,6 @@ impl Elf {
     /// it names. Section headers are not looked at, since they may be stripped.
     pub(crate) fn read(file: impl Read + Seek) -> Result<Self, Error> {
         read::read(file)
-    }
-
-    /// Whether it imports a function of that purpose.
-    #[cfg(test)]
-    pub(crate) fn imports(&self, purpose: Purpose) -> bool {
-        self.imports.iter().any(|import| import.purpose == purpose)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 
-use super::imports::{self, Import};
+use super::imports;
 use super::layout::{Header, IDENT, Layout, Segment};
 use super::source::Source;
 use super::{Elf, Error, Kind};
@@ -75,7 +75,7 @@ pub(super) fn read(file: impl Read + Seek) -> Result<Elf, Error> {
         no_default_folders: flags & DF_1_NODEFLIB != 0,
         auxiliary: file.strings(DT_AUXILIARY)?,
         filter: file.strings(DT_FILTER)?,
-        imports: file.imports()?,
+        shell_calls: file.shell_calls()?,
         default_folders: match &soname {
             Some(soname) if is_loader(soname) => file.default_folders()?,
             _ => Vec::new(),
@@ -227,13 +227,13 @@ impl<R: Read + Seek> File<R> {
     }
 
     /// The functions that it imports, of those that are sought.
-    fn imports(&mut self) -> Result<Vec<Import>, Error> {
+    fn shell_calls(&mut self) -> Result<Vec<&'static str>, Error> {
         let Some(address) = self.value(DT_SYMTAB) else { return Ok(Vec::new()) };
         let (start, rest) =
             self.place(address).ok_or(Error::Malformed("its symbol table is in no segment"))?;
         let (strings, strings_size) = self.string_table()?;
         let size = self.layout.symbol_size();
-        let mut imports = Vec::new();
+        let mut calls = Vec::new();
         let count = self.symbol_count(address, rest.min(self.source.size().saturating_sub(start)));
         for index in 0..count {
             let bytes = self.source.bytes(start + index * size as u64, size, "its symbols")?;
@@ -244,11 +244,11 @@ impl<R: Read + Seek> File<R> {
             let len = (strings_size - symbol.name).min(imports::LONGEST as u64);
             let len = usize::try_from(len).unwrap_or(0);
             let name = self.source.bytes(strings + symbol.name, len, "the name of a symbol")?;
-            imports.extend(imports::sought(until_zero(&name)));
+            calls.extend(imports::sought(until_zero(&name)));
         }
-        imports.sort_unstable();
-        imports.dedup();
-        Ok(imports)
+        calls.sort_unstable();
+        calls.dedup();
+        Ok(calls)
     }
 
     /// How many symbols there are. The dynamic section does not say; they end where the next table

@@ -3,7 +3,7 @@ use std::io::Cursor;
 
 use immut_testkit::elf::{self as made, AUXILIARY, Build, FILTER, I386, RPATH, RUNPATH, SONAME};
 
-use super::{Elf, Error, Import, Kind, Machine, Purpose};
+use super::{Elf, Error, Kind, Machine};
 
 fn read(bytes: &[u8]) -> Result<Elf, Error> {
     Elf::read(Cursor::new(bytes))
@@ -39,12 +39,7 @@ fn all_facts_are_read_in_every_class_and_byte_order() {
             assert_eq!(elf.auxiliary, [b"libfast.so"]);
             assert_eq!(elf.filter, [b"libreal.so"]);
             assert!(elf.no_default_folders);
-            let imports = [
-                Import { name: "dlopen", purpose: Purpose::Load },
-                Import { name: "system", purpose: Purpose::Shell },
-            ];
-            assert_eq!(elf.imports, imports);
-            assert!(elf.imports(Purpose::Shell) && !elf.imports(Purpose::Run));
+            assert_eq!(elf.shell_calls, ["system"]);
         }
     }
 }

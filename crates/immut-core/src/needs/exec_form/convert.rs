@@ -1,6 +1,6 @@
 //! Takes a command apart until only a program and its arguments are left.
 
-use super::super::shell::{Expansion, Kind, Lexeme, MAX_TEXT, Reader};
+use super::super::shell::{Expansion, Kind, Lexeme, MOST_TEXT, Reader};
 use super::{Environment, ExecForm, Obstacle, Purpose, Rule, Suggestion, refusal, variables};
 use crate::path::RootPath;
 
@@ -38,7 +38,7 @@ impl<'t> Converter<'t> {
     }
 
     pub(super) fn convert(&mut self) -> Result<(), Obstacle> {
-        if self.text.len() > MAX_TEXT || self.text.contains('\0') {
+        if self.text.len() > MOST_TEXT || self.text.contains('\0') {
             return Err(Obstacle::new(0, "the command is too long, or holds a NUL byte"));
         }
         variables::shell_reads(self.look.variables())?;

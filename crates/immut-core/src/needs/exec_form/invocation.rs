@@ -5,8 +5,6 @@ use super::Refusal;
 /// A call of a shell with a command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invocation<'a> {
-    /// The shell, as the argument list names it.
-    pub(crate) shell: &'a str,
     /// What follows `-c`.
     pub(crate) command: &'a str,
     /// What the command would see as `$0`, `$1`, ...
@@ -21,7 +19,7 @@ pub(crate) struct Invocation<'a> {
 /// only matter to commands with several parts (`-e`, `-u`, `-o pipefail`) are passed over: such
 /// commands have no exec form anyway.
 pub(crate) fn invocation(argv: &[String]) -> Result<Option<Invocation<'_>>, Refusal> {
-    let Some((shell, arguments)) = shell(argv) else { return Ok(None) };
+    let Some(arguments) = shell_arguments(argv) else { return Ok(None) };
     let mut options = Options { rest: arguments, command: false, refused: None, traces: false };
     options.read();
     if !options.command {
@@ -34,18 +32,18 @@ pub(crate) fn invocation(argv: &[String]) -> Result<Option<Invocation<'_>>, Refu
         return Err(refusal("`-c` has no command".to_owned()));
     };
     let notes = if options.traces { vec![TRACES] } else { Vec::new() };
-    Ok(Some(Invocation { shell, command, parameters, notes }))
+    Ok(Some(Invocation { command, parameters, notes }))
 }
 
-/// The shell that an argument list starts, and what it gets.
-fn shell(argv: &[String]) -> Option<(&str, &[String])> {
+/// What the shell gets that an argument list starts.
+fn shell_arguments(argv: &[String]) -> Option<&[String]> {
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let (first, rest) = argv.split_first()?;
     match name(first).as_str() {
-        "sh" | "ash" | "dash" | "bash" => Some((first, rest)),
+        "sh" | "ash" | "dash" | "bash" => Some(rest),
         "busybox" => {
             let (applet, rest) = rest.split_first()?;
-            matches!(applet.as_str(), "sh" | "ash").then_some((first.as_str(), rest))
+            matches!(applet.as_str(), "sh" | "ash").then_some(rest)
         }
         _ => None,
     }

@@ -13,8 +13,8 @@ pub(crate) struct Command {
     pub(crate) assignments: Vec<Assignment>,
     /// The name and its arguments, as written.
     pub(crate) words: Vec<Word>,
-    /// Files that it opens.
-    pub(crate) redirects: Vec<Redirect>,
+    /// Files that it opens by redirections; copies of descriptors and here-documents are none.
+    pub(crate) redirects: Vec<Word>,
     /// How many of the words come before the program: `exec`, `command -p`, `builtin`.
     pub(super) prefix: usize,
     /// What it calls.
@@ -26,7 +26,7 @@ pub(crate) struct Command {
 pub(crate) enum Word {
     /// Always these bytes: quotes are removed.
     Literal(Vec<u8>),
-    /// Only running tells; the source text, cut to [`MAX_SOURCE`] bytes.
+    /// Only running tells; the source text, cut to [`MOST_SOURCE`] bytes.
     Dynamic(Vec<u8>),
 }
 
@@ -37,15 +37,6 @@ pub(crate) struct Assignment {
     pub(crate) name: Vec<u8>,
     /// What it becomes.
     pub(crate) value: Word,
-}
-
-/// A file that a command opens by a redirection. Descriptors (`2>&1`) and here-documents are none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Redirect {
-    /// The file.
-    pub(crate) target: Word,
-    /// Whether it is written; `<>` counts as written.
-    pub(crate) writes: bool,
 }
 
 /// What a simple command calls.
@@ -65,7 +56,7 @@ pub(crate) enum Call {
 
 /// How much of a dynamic word's source text is kept: enough to show, and nested words cannot add
 /// up to more than the text many times over.
-pub(crate) const MAX_SOURCE: usize = 160;
+pub(crate) const MOST_SOURCE: usize = 160;
 
 impl Command {
     /// Whether the shell is replaced by the program.
@@ -143,11 +134,11 @@ fn shown(command: &Command) -> Vec<u8> {
         match word {
             Word::Literal(bytes) | Word::Dynamic(bytes) => text.extend_from_slice(bytes),
         }
-        if text.len() > MAX_SOURCE {
+        if text.len() > MOST_SOURCE {
             break;
         }
     }
-    text.truncate(MAX_SOURCE);
+    text.truncate(MOST_SOURCE);
     text
 }
 

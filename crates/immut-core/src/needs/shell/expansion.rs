@@ -113,7 +113,7 @@ impl Reader<'_> {
     pub(super) fn is_arithmetic(&self, open: usize) -> bool {
         let mut depth = 0_usize;
         let mut at = open;
-        while at < self.end.min(open + MAX_ARITHMETIC) {
+        while at < self.end.min(open + MOST_ARITHMETIC) {
             match self.text[at] {
                 b'\\' => at += 1,
                 b'(' => depth += 1,
@@ -224,4 +224,4 @@ impl Reader<'_> {
 
 /// How far the end of `((` is sought: longer arithmetic is read as commands, and a hostile script
 /// cannot make each of its parentheses look through all of it.
-const MAX_ARITHMETIC: usize = 4096;
+const MOST_ARITHMETIC: usize = 4096;

@@ -19,20 +19,20 @@ mod word;
 
 pub(crate) use builtins::Dialect;
 pub(super) use builtins::{is_builtin_anywhere, is_reserved};
-pub(crate) use command::{Assignment, Call, Command, Redirect, Word};
+pub(crate) use command::{Assignment, Call, Command, Word};
 pub(super) use reader::{Kind, Reader, Stop};
 pub(super) use word::{Expansion, Lexeme};
 
 /// The longest script that is read: the longest entrypoint of a known image has 40 KiB.
-pub(crate) const MAX_TEXT: usize = 256 << 10;
+pub(crate) const MOST_TEXT: usize = 256 << 10;
 
 /// How deep quotes, substitutions and compound commands may nest. Each level takes a few frames of
 /// the stack; scripts written by people stay below 20.
-pub(crate) const MAX_DEPTH: usize = 100;
+pub(crate) const DEEPEST: usize = 100;
 
 /// How many simple commands of a script are read: each takes some 200 bytes of memory, and a
 /// `configure`, the longest of scripts, has half as many.
-pub(crate) const MAX_COMMANDS: usize = 16_384;
+pub(crate) const MOST_COMMANDS: usize = 16_384;
 
 /// What a script runs, in the order of its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,11 +73,11 @@ pub(crate) fn commands(text: &[u8], dialect: Dialect) -> Commands {
 
 /// The part of a file that can be shell text, and why it is not the whole.
 fn readable(text: &[u8]) -> (&[u8], Option<String>) {
-    let capped = &text[..text.len().min(MAX_TEXT)];
+    let capped = &text[..text.len().min(MOST_TEXT)];
     let (end, reason) = match memchr::memchr(0, capped) {
         Some(nul) => (nul, "a NUL byte, which no shell text holds".to_owned()),
         None if capped.len() < text.len() => {
-            (capped.len(), format!("more than {MAX_TEXT} bytes of shell text"))
+            (capped.len(), format!("more than {MOST_TEXT} bytes of shell text"))
         }
         None => return (text, None),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::word::Lexeme;
-use super::{Command, Commands, MAX_DEPTH};
+use super::{Command, Commands, DEEPEST};
 
 /// Reads shell text from its start. What it found is kept even if it stops early.
 #[derive(Debug)]
@@ -210,8 +210,8 @@ impl<'t> Reader<'t> {
 
     /// Runs `read` one level deeper.
     pub(super) fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
-        if self.depth == MAX_DEPTH {
-            return self.stop(format!("nested deeper than {MAX_DEPTH} levels"));
+        if self.depth == DEEPEST {
+            return self.stop(format!("nested deeper than {DEEPEST} levels"));
         }
         self.depth += 1;
         let result = read(self);

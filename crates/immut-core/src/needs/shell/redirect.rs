@@ -1,6 +1,6 @@
 //! Redirections and here-documents.
 
-use super::Redirect;
+use super::Word;
 use super::reader::{HereDocument, Kind, Read, Reader};
 
 /// The operators that open a file or take a text; `&`-forms copy a descriptor.
@@ -9,7 +9,7 @@ const REDIRECTS: &[&str] =
 
 impl Reader<'_> {
     /// Takes a redirection if one is next, and adds it if it opens a file; whether there was one.
-    pub(super) fn redirect(&mut self, opened: &mut Vec<Redirect>) -> Read<bool> {
+    pub(super) fn redirect(&mut self, opened: &mut Vec<Word>) -> Read<bool> {
         let Kind::Operator(operator) = self.peek()?.kind else { return Ok(false) };
         if !REDIRECTS.contains(&operator) {
             return Ok(false);
@@ -36,7 +36,7 @@ impl Reader<'_> {
             "<<<" | "<&" => {}
             // `>&2` and `>&-` copy or close a descriptor, `>&word` is bash's `&>word`.
             ">&" if word.literal.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') => {}
-            _ => opened.push(Redirect { target, writes: operator != "<" }),
+            _ => opened.push(target),
         }
         Ok(true)
     }

@@ -3,7 +3,7 @@
 use super::command::{Command, prefix_of};
 use super::reader::{Kind, Read, Reader, Token, is_name_byte};
 use super::word::Lexeme;
-use super::{Assignment, Call, MAX_COMMANDS, Word};
+use super::{Assignment, Call, MOST_COMMANDS, Word};
 
 impl Reader<'_> {
     pub(super) fn define(&mut self, name: Lexeme) -> Read {
@@ -57,8 +57,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn check_count(&self) -> Read {
-        if self.found.len() > MAX_COMMANDS {
-            return self.stop(format!("more than {MAX_COMMANDS} commands"));
+        if self.found.len() > MOST_COMMANDS {
+            return self.stop(format!("more than {MOST_COMMANDS} commands"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Words: quotes, and what keeps a word from being the same in every run.
 
-use super::command::{MAX_SOURCE, Word};
+use super::command::{MOST_SOURCE, Word};
 use super::reader::{Read, Reader, is_name_byte};
 
 /// A word as it was read.
@@ -71,7 +71,7 @@ impl Lexeme {
             return Word::Literal(self.literal.clone());
         }
         let source = &text[self.at..self.end];
-        Word::Dynamic(source[..source.len().min(MAX_SOURCE)].to_vec())
+        Word::Dynamic(source[..source.len().min(MOST_SOURCE)].to_vec())
     }
 
     /// The value of the assignment that this word is.
@@ -80,7 +80,7 @@ impl Lexeme {
             return Word::Literal(self.literal[length..].to_vec());
         }
         let source = &text[start..self.end];
-        Word::Dynamic(source[..source.len().min(MAX_SOURCE)].to_vec())
+        Word::Dynamic(source[..source.len().min(MOST_SOURCE)].to_vec())
     }
 }
 
@@ -291,9 +291,9 @@ fn is_target(bytes: &[u8]) -> bool {
 
 /// Whether a word that goes on with `rest` could close the bracket it opens.
 ///
-/// Looks at the rest of the line, at most [`MAX_SOURCE`] bytes of it; a longer one counts as closed.
+/// Looks at the rest of the line, at most [`MOST_SOURCE`] bytes of it; a longer one counts as closed.
 fn closes(rest: &[u8], close: u8) -> bool {
-    let near = &rest[..rest.len().min(MAX_SOURCE)];
+    let near = &rest[..rest.len().min(MOST_SOURCE)];
     near.iter()
         .take_while(|byte| !b" \t\n;&|".contains(byte))
         .position(|byte| *byte == close)

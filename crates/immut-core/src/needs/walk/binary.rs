@@ -1,6 +1,6 @@
 //! What an ELF file needs: the loader that it names, and the libraries that this finds for it.
 
-use super::super::elf::{Elf, Machine, Purpose};
+use super::super::elf::{Elf, Machine};
 use super::super::loader::{Environment, Library, Looked, Miss, Process};
 use super::budget::Spent;
 use super::{MOST_REMARKS, Origin, Walk};
@@ -12,11 +12,11 @@ impl Walk<'_> {
     pub(super) fn binary(&mut self, need: usize, elf: &Elf, origin: &Origin) {
         let path = self.start.needs[need].path.clone();
         let mut can_load = self.processor(need, elf.machine, origin);
-        for import in elf.imports.iter().filter(|import| import.purpose == Purpose::Shell) {
+        for call in &elf.shell_calls {
             if self.start.may_need_shell.len() >= MOST_REMARKS {
                 break;
             }
-            self.start.may_need_shell.insert(format!("{path} can run a shell ({})", import.name));
+            self.start.may_need_shell.insert(format!("{path} can run a shell ({call})"));
         }
         if self.start.needs[need].access < Access::Execute {
             return;

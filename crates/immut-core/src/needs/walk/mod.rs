@@ -11,20 +11,13 @@ mod settings;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::facts::Facts;
-use super::{Access, Closure, Edge, Gap, Hop, Look, Need, Start};
+use super::{Access, Closure, Edge, Gap, Hop, Look, Need, Start, pointer};
 use crate::image::Healthcheck;
 use crate::inventory::{Kind, Resolution};
 use crate::path::RootPath;
 use budget::Budget;
 use command::Word;
 pub(super) use command::unwrap_in_place;
-
-const ENTRYPOINT: &str = "/config/Entrypoint";
-const CMD: &str = "/config/Cmd";
-const HEALTHCHECK: &str = "/config/Healthcheck";
-const START_WITH: &str = "--start-with";
-const KEEP: &str = "--keep";
-const APP: &str = "--app";
 
 /// The most files that one start is followed through; a JVM with all its libraries has some hundred.
 const MOST_NEEDS: usize = 20_000;
@@ -40,22 +33,26 @@ impl Closure {
     /// whatever it is for.
     pub(crate) fn of(look: &Look<'_>, others: &[Vec<String>], kept: &[RootPath]) -> Self {
         let (entrypoint, cmd) = (look.config.entrypoint(), look.config.cmd());
-        let words = entrypoint.iter().map(|word| Word::new(ENTRYPOINT, word));
-        let words: Vec<Word> = words.chain(cmd.iter().map(|word| Word::new(CMD, word))).collect();
+        let words = entrypoint.iter().map(|word| Word::new(pointer::ENTRYPOINT, word));
+        let words: Vec<Word> =
+            words.chain(cmd.iter().map(|word| Word::new(pointer::CMD, word))).collect();
         let mut starts = vec![Walk::new(look).run(|walk| walk.start(&words))];
         match look.config.healthcheck() {
             Healthcheck::Exec(words) => {
                 let words: Vec<Word> =
-                    words.iter().map(|word| Word::new(HEALTHCHECK, word)).collect();
+                    words.iter().map(|word| Word::new(pointer::HEALTHCHECK, word)).collect();
                 starts.push(Walk::new(look).run(|walk| walk.exec(&words, &Origin::config())));
             }
             Healthcheck::Shell(command) => {
-                starts.push(Walk::new(look).run(|walk| walk.shell_form(HEALTHCHECK, &command)));
+                starts.push(
+                    Walk::new(look).run(|walk| walk.shell_form(pointer::HEALTHCHECK, &command)),
+                );
             }
             Healthcheck::None => {}
         }
         for words in others {
-            let words: Vec<Word> = words.iter().map(|word| Word::new(START_WITH, word)).collect();
+            let words: Vec<Word> =
+                words.iter().map(|word| Word::new(pointer::START_WITH, word)).collect();
             starts.push(Walk::new(look).run(|walk| walk.exec(&words, &Origin::config())));
         }
         if !kept.is_empty() {
@@ -208,16 +205,16 @@ impl<'a> Walk<'a> {
             let Some(inode) = self.look.inventory.lookup(&found) else { continue };
             match inode.kind {
                 Kind::Directory => {
-                    let Some(need) = self.tree(KEEP, path, &origin) else { continue };
+                    let Some(need) = self.tree(pointer::KEEP, path, &origin) else { continue };
                     for binary in self.look.binaries_in(&found) {
-                        self.need(KEEP, &binary, Access::Read, &Origin::from(need, false));
+                        self.need(pointer::KEEP, &binary, Access::Read, &Origin::from(need, false));
                     }
                 }
                 _ if inode.mode & 0o111 != 0 => {
-                    self.need(KEEP, path, Access::Execute, &origin);
+                    self.need(pointer::KEEP, path, Access::Execute, &origin);
                 }
                 _ => {
-                    self.need(KEEP, path, Access::Read, &origin);
+                    self.need(pointer::KEEP, path, Access::Read, &origin);
                 }
             }
         }
@@ -227,13 +224,13 @@ impl<'a> Walk<'a> {
         let why = Origin::config().because(Hop::Profile(name.to_owned()));
         let origin = Origin { certain: false, ..why };
         for path in paths {
-            if self.need(APP, path, Access::Read, &origin).is_some() {
+            if self.need(pointer::APP, path, Access::Read, &origin).is_some() {
                 continue;
             }
-            let Some(need) = self.tree(APP, path, &origin) else { continue };
+            let Some(need) = self.tree(pointer::APP, path, &origin) else { continue };
             let tree = self.start.needs[need].path.clone();
             for binary in self.look.binaries_in(&tree) {
-                self.need(APP, &binary, Access::Read, &Origin::from(need, false));
+                self.need(pointer::APP, &binary, Access::Read, &Origin::from(need, false));
             }
         }
     }

@@ -16,7 +16,7 @@ pub(crate) use split::split;
 
 /// The wrappers that are known.
 #[derive(Debug, Clone)]
-pub struct Wrappers {
+pub(crate) struct Wrappers {
     all: Vec<Wrapper>,
     /// One pattern for each program name, and whose it is.
     programs: GlobSet,
@@ -26,52 +26,52 @@ pub struct Wrappers {
 /// One wrapper: how its arguments are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wrapper {
+pub(crate) struct Wrapper {
     /// What it is called in messages.
-    pub name: String,
+    pub(crate) name: String,
     /// File names, as globs.
-    pub programs: Vec<String>,
+    pub(crate) programs: Vec<String>,
     /// Where the syntax is written down.
-    pub source: String,
+    pub(crate) source: String,
     /// The first word has to be one of these.
     #[serde(default)]
-    pub subcommands: Vec<String>,
+    pub(crate) subcommands: Vec<String>,
     /// Options without a value.
     #[serde(default)]
-    pub flags: Vec<String>,
+    pub(crate) flags: Vec<String>,
     /// Options with a value, attached or the next word.
     #[serde(default)]
-    pub values: Vec<String>,
+    pub(crate) values: Vec<String>,
     /// Options whose value can only be attached.
     #[serde(default)]
-    pub optionals: Vec<String>,
+    pub(crate) optionals: Vec<String>,
     /// Options with which no command of the arguments is run.
     #[serde(default)]
-    pub ends: Vec<String>,
+    pub(crate) ends: Vec<String>,
     /// One of these has to be there.
     #[serde(default)]
-    pub requires: Vec<String>,
+    pub(crate) requires: Vec<String>,
     /// What options change.
     #[serde(default)]
-    pub meanings: BTreeMap<String, Meaning>,
+    pub(crate) meanings: BTreeMap<String, Meaning>,
     /// Words between the options and the command.
     #[serde(default)]
-    pub words: Vec<Meaning>,
+    pub(crate) words: Vec<Meaning>,
     /// Where the command begins.
     #[serde(default)]
-    pub command: Begin,
+    pub(crate) command: Begin,
     /// How the command's first word becomes a file.
     #[serde(default)]
-    pub lookup: Lookup,
+    pub(crate) lookup: Lookup,
     /// Where it reads its words otherwise than `getopt_long` with a leading `+` does.
     #[serde(default)]
-    pub quirks: BTreeSet<Quirk>,
+    pub(crate) quirks: BTreeSet<Quirk>,
 }
 
 /// What the value of an option, or a word, is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// Nothing that changes which file is run.
     Word,
     /// The folder the command is run in.
@@ -101,7 +101,7 @@ pub enum Meaning {
 /// Where the command begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Begin {
+pub(crate) enum Begin {
     /// After the options and words.
     #[default]
     Words,
@@ -114,7 +114,7 @@ pub enum Begin {
 /// Where a wrapper reads its words otherwise than `getopt_long` with a leading `+` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Quirk {
+pub(crate) enum Quirk {
     /// `NAME=value` words come before the command, and a dash clears the environment.
     Assignments,
     /// Options are whole words, a value being always the next word.
@@ -132,7 +132,7 @@ pub enum Quirk {
 /// How the first word of a command becomes a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Lookup {
+pub(crate) enum Lookup {
     /// As `execvp` does: in `PATH`, unless it has a slash.
     #[default]
     Path,
@@ -148,7 +148,7 @@ pub enum Lookup {
 
 /// What a wrapper does before it runs the command, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Another folder.
     Chdir(String),
     /// An empty environment.
@@ -186,27 +186,27 @@ impl Effect {
 
 /// A command inside a wrapper.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unwrapped<'a> {
+pub(crate) struct Unwrapped<'a> {
     /// The wrapper.
-    pub wrapper: &'a Wrapper,
+    pub(crate) wrapper: &'a Wrapper,
     /// The command's words, at least one.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// Where in the wrapper's words the command's first one is; for split words, the split one.
-    pub index: usize,
+    pub(crate) index: usize,
     /// What is done before it is run.
-    pub effects: Vec<Effect>,
+    pub(crate) effects: Vec<Effect>,
     /// How the command's first word becomes a file.
-    pub lookup: Lookup,
+    pub(crate) lookup: Lookup,
 }
 
 impl Unwrapped<'_> {
     /// Whether the wrapper has to become another user, so that it cannot be run by one who may not.
-    pub fn changes_user(&self) -> bool {
+    pub(crate) fn changes_user(&self) -> bool {
         self.effects.iter().any(|effect| matches!(effect, Effect::User(_) | Effect::Root(_)))
     }
 
     /// Whether the command, or its libraries, are looked for elsewhere than without the wrapper.
-    pub fn changes_lookup(&self) -> bool {
+    pub(crate) fn changes_lookup(&self) -> bool {
         self.lookup == Lookup::Venv || self.effects.iter().any(Effect::changes_lookup)
     }
 }
@@ -214,7 +214,7 @@ impl Unwrapped<'_> {
 /// Why the words of a wrapper cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub(crate) enum Error {
     /// An option that is not known, or could be several.
     #[error("{wrapper} has no option {option:?} that is known")]
     Option {
@@ -261,7 +261,7 @@ pub enum Error {
 /// Why text is no catalog of wrappers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CatalogError {
+pub(crate) enum CatalogError {
     /// Not TOML, or not of this form.
     #[error("{0}")]
     Toml(Box<toml::de::Error>),
@@ -289,12 +289,12 @@ struct File {
 
 impl Wrappers {
     /// The wrappers that immut comes with.
-    pub fn builtin() -> Self {
+    pub(crate) fn builtin() -> Self {
         Self::parse(CATALOG).expect("the built-in catalog is tested")
     }
 
     /// Reads a catalog of wrappers.
-    pub fn parse(text: &str) -> Result<Self, CatalogError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, CatalogError> {
         let file: File =
             toml::from_str(text).map_err(|error| CatalogError::Toml(Box::new(error)))?;
         let (mut programs, mut owners) = (GlobSetBuilder::new(), Vec::new());
@@ -315,12 +315,13 @@ impl Wrappers {
     }
 
     /// All wrappers, in the catalog's order.
-    pub fn all(&self) -> &[Wrapper] {
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> &[Wrapper] {
         &self.all
     }
 
     /// The wrapper that a program is, by the name of its file.
-    pub fn of_program(&self, program: &str) -> Option<&Wrapper> {
+    pub(crate) fn of_program(&self, program: &str) -> Option<&Wrapper> {
         let name = program.rsplit('/').next().unwrap_or(program);
         let index = *self.programs.matches(name).first()?;
         self.all.get(self.owners[index])
@@ -330,7 +331,7 @@ impl Wrappers {
     /// is one only with another subcommand.
     ///
     /// `env` are the variables (`NAME=value`) that `env -S` may name.
-    pub fn unwrap<'a>(
+    pub(crate) fn unwrap<'a>(
         &'a self,
         argv: &[String],
         env: &[String],

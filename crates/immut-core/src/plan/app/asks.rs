@@ -6,7 +6,7 @@ use super::files::{Left, Room, all, by_file};
 use super::{Choice, Choices, Command};
 use crate::apps::{App, Ask, Demand, Edit, Found};
 use crate::inventory::EntryId;
-use crate::needs::{Hop, Look};
+use crate::needs::{Hop, Look, pointer};
 use crate::path::{RootPath, lossy};
 use crate::plan::against::{Against, KEEP_BROKEN};
 use crate::plan::drops::Draft;
@@ -192,7 +192,7 @@ impl<'a> Asks<'a> {
         let chain = [program].into_iter().chain(file.cloned().map(Hop::File));
         let entrypoint = !self.look.config.entrypoint().is_empty();
         Conflict {
-            pointer: if entrypoint { "/config/Entrypoint" } else { "/config/Cmd" },
+            pointer: if entrypoint { pointer::ENTRYPOINT } else { pointer::CMD },
             problem,
             chain: chain.chain(line).chain(profile).collect(),
             unconverted: None,

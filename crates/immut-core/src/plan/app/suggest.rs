@@ -1,7 +1,7 @@
 //! The app profile that would settle a conflict.
 
 use super::Fitting;
-use crate::needs::Look;
+use crate::needs::{Look, pointer};
 use crate::plan::{Choices, Conflict};
 
 /// Names the app profiles that recognise the image, first among the flags of each conflict that they
@@ -29,5 +29,5 @@ pub(in crate::plan) fn suggest(
 
 /// A conflict is of the start or of the health check: a profile may settle the one and not the other.
 fn is_of_health(conflict: &Conflict) -> bool {
-    conflict.pointer == "/config/Healthcheck"
+    conflict.pointer == pointer::HEALTHCHECK
 }

@@ -19,7 +19,7 @@ pub(super) use owned::Owned;
 use tally::{Tally, Use};
 
 /// A package that a database names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Package {
     /// Its name.
     pub name: String,

@@ -17,7 +17,7 @@ use crate::name::{Digest, Location};
 use crate::store::listing::Listing;
 use crate::store::unfinished::Unfinished;
 use crate::store::{
-    BLOBS, Error, LAYOUT_VERSION, Listed, Sink, Source, Verified, io_error, parent_of, pour,
+    BLOBS, Error, LAYOUT_VERSION, Listed, Sink, Source, Verifying, io_error, parent_of, pour,
     read_small,
 };
 
@@ -112,7 +112,7 @@ impl ArchiveDraft {
         if state.blobs.contains_key(&blob.digest) {
             return Ok(());
         }
-        let mut content = Verified::new(content, blob, "the content to be written");
+        let mut content = Verifying::new(content, blob, "the content to be written");
         let name = format!("{BLOBS}/{}", blob.digest.hex());
         let piece = self.member(&mut state, &name, blob.size, &mut content)?;
         state.blobs.insert(blob.digest, piece);
@@ -211,7 +211,7 @@ impl Source for ArchiveDraft {
         let file: File =
             self.unfinished.handle().try_clone().map_err(io_error("read", &self.path))?;
         let section = Section::new(file, piece);
-        Ok(Box::new(Verified::new(section, blob, self.place.to_string())))
+        Ok(Box::new(Verifying::new(section, blob, self.place.to_string())))
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {

@@ -13,7 +13,7 @@ pub use packed::Spool;
 
 use super::listing::Listing;
 use super::referrers::MAX_REFERRER;
-use super::{BLOBS, Error, Listed, Source, Verified, fallback_tag, read_small, referrers};
+use super::{BLOBS, Error, Listed, Source, Verifying, fallback_tag, read_small, referrers};
 use crate::image::{Descriptor, RawManifest};
 use crate::name::{Digest, Location};
 use packed::{Packed, Piece};
@@ -165,7 +165,7 @@ impl Source for Archive {
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
         let section = self.packed.section(self.blob(&blob.digest)?)?;
-        Ok(Box::new(Verified::new(section, blob, self.place.to_string())))
+        Ok(Box::new(Verifying::new(section, blob, self.place.to_string())))
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {

@@ -43,7 +43,7 @@ use std::time::Duration;
 pub use credentials::{Environment, Error as CredentialsError};
 pub use error::{Account, Cause, Error};
 
-use super::{Growing, Sink, Source, Verified};
+use super::{Growing, Sink, Source, Verifying};
 use crate::image::{Descriptor, RawManifest};
 use crate::name::{Digest, Location, Repository};
 use crate::store;
@@ -206,7 +206,7 @@ impl Source for Registry {
         let response = response.ok_or_else(|| self.not_found(blob.digest.to_string()))?;
         let (download, pump) = Download::new(self.client.clone(), blob.clone(), response);
         self.runtime.spawn(pump).ok_or_else(|| self.stopped())?;
-        Ok(Box::new(Verified::new(download, blob, self.location().to_string())))
+        Ok(Box::new(Verifying::new(download, blob, self.location().to_string())))
     }
 
     fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, store::Error> {
@@ -242,7 +242,7 @@ impl Sink for Registry {
         let (client, asked) = (self.client.clone(), blob.clone());
         let filling = async move { client.fill(asked, session, feed).await };
         let filling = self.runtime.spawn(filling).ok_or_else(|| self.stopped())?;
-        let mut content = Verified::new(content, blob, "the content to be pushed");
+        let mut content = Verifying::new(content, blob, "the content to be pushed");
         let (read, filled) = upload::supply(&mut content, blob.size, to, filling);
         let filled = filled.map_err(|_| self.stopped())?;
         if let Err(source) = read {

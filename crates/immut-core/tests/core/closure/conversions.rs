@@ -45,6 +45,12 @@ fn plain() -> Vec<Case> {
             Env ["PATH=/usr/local/bin:/usr/bin:/bin","MODE=fast"]
             "#,
         ),
+        case("a shell that traces", debian().cmd(&["/bin/sh", "-xc", "app"])).expect(
+            r#"
+            note: start without a shell: the shell no longer writes the command to the error output
+            Cmd ["app"]
+            "#,
+        ),
         case("a program of another kin", runs("/usr/bin/sleep 5")).expect(
             r#"
             Cmd ["/usr/bin/sleep","5"]
