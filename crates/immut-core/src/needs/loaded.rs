@@ -86,7 +86,7 @@ enum Name {
 }
 
 const CATALOG: &str = include_str!("../../catalog/loaded.toml");
-const PLACEHOLDERS: [&str; 4] = ["{dir}", "{libs}", "{prefix}", "{version}"];
+const PLACEHOLDERS: [&str; 5] = ["{dir}", "{libs}", "{name}", "{prefix}", "{version}"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,7 +190,8 @@ fn fill(path: &str, file: &RootPath, libs: &[RootPath], version: &str) -> Vec<St
     if path.contains("{version}") && version.is_empty() {
         return Vec::new();
     }
-    let path = path.replace("{version}", version);
+    let name = globset::escape(&lossy(file.file_name()));
+    let path = path.replace("{version}", version).replace("{name}", &name);
     if let Some(rest) = path.strip_prefix("{libs}") {
         return libs.iter().map(|folder| under(folder, rest)).collect();
     }
@@ -242,10 +243,13 @@ mod tests {
         text.parse().expect("a path")
     }
 
-    /// Ids of the rules for a file, and all their paths; everything is beside it.
+    /// Ids of the rules for a file, and all their paths; everything is beside it. Rules about any
+    /// program are left out.
     fn wanted(file: &str) -> (Vec<String>, Vec<String>) {
         let loaded = Loaded::builtin();
-        let wanted = loaded.wanted(&path(file), &[path("/usr/lib"), path("/opt/lib")], &|_| true);
+        let libs = [path("/usr/lib"), path("/opt/lib")];
+        let mut wanted = loaded.wanted(&path(file), &libs, &|_| true);
+        wanted.retain(|one| one.rule.executables != ["*"]);
         let ids = wanted.iter().map(|one| one.rule.id.clone()).collect();
         (ids, wanted.into_iter().flat_map(|one| one.paths).collect())
     }

@@ -119,7 +119,10 @@ fn switches(draft: &Draft<'_>, closure: &Closure) -> impl Iterator<Item = Confli
         if setuid && draft.loss(path).is_none() {
             return None;
         }
-        let command = command_line(&switch.command);
+        let command = match &switch.command[..] {
+            [] => "[...]".to_owned(),
+            command => command_line(command),
+        };
         let instead = match switch.pointer {
             pointer::HEALTHCHECK => format!("--healthcheck '{command}'"),
             pointer::START_WITH => format!("--start-with '{command}'"),

@@ -141,11 +141,15 @@ impl Walk<'_> {
     }
 }
 
-/// The parts of a text that may be absolute paths: of `--config=/a.conf` and `/a:/b/*`.
+/// The parts of a text that may be absolute paths: of `--config=/a.conf`, `/a:/b/*` and `-I/lib`.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let value = text.split_once('=').map_or(text, |(_, value)| value);
-    let pieces = value.split([':', ',', ';']).map(|piece| piece.trim_end_matches("/*"));
-    pieces.filter(|piece| piece.starts_with('/')).take(MOST_PIECES)
+    let pieces = text.split([':', ',', ';', '=', ' ', '@']);
+    let pieces = pieces.map(|piece| piece.trim_end_matches("/*"));
+    let path = |piece: &'_ str| match piece.strip_prefix('-') {
+        Some(option) => option.find('/').map(|at| at + 1),
+        None => piece.starts_with('/').then_some(0),
+    };
+    pieces.filter_map(move |piece| Some(&piece[path(piece)?..])).take(MOST_PIECES)
 }
 
 #[cfg(test)]
@@ -174,7 +178,11 @@ mod tests {
         let all = |text| pieces(text).collect::<Vec<_>>();
         assert_eq!(all("--config=/etc/a.conf"), ["/etc/a.conf"]);
         assert_eq!(all("/app/lib/*:/app/classes"), ["/app/lib", "/app/classes"]);
-        assert_eq!(all("server.js"), [""; 0]);
+        assert_eq!(
+            all("-javaagent:/opt/a.jar=80:/etc/c.yml -I/lib"),
+            ["/opt/a.jar", "/etc/c.yml", "/lib"]
+        );
+        assert_eq!(all("server.js --port=80 a/b"), [""; 0]);
     }
 
     #[test]

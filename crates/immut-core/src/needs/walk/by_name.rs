@@ -96,6 +96,9 @@ impl Walk<'_> {
             process.open(&name, 0);
         }
         let origin = Origin::from(need, false);
+        if !process.is_complete() {
+            self.unseen(format!("{path} opens more libraries than are followed"));
+        }
         if !self.spend(Spent::Libraries, process.libraries().len()) {
             return;
         }

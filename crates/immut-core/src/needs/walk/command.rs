@@ -78,6 +78,9 @@ impl Walk<'_> {
                 if !origin.cut {
                     self.unseen(format!("{}: {reason}", first.pointer));
                 }
+                if WRAPPERS.of_program(&first.text).is_some_and(|one| one.switches) {
+                    self.switch(first.pointer, Vec::new(), origin);
+                }
                 self.named(&words[1..], origin);
             }
             None => {
@@ -118,9 +121,8 @@ impl Walk<'_> {
                 wrapper.pointer
             ));
         }
-        if let (true, true, Some(need)) = (inner.changes_user, origin.certain, origin.from) {
-            let command = texts(&inner.words);
-            self.start.switches.push(Switch { pointer: wrapper.pointer, need, command });
+        if inner.changes_user {
+            self.switch(wrapper.pointer, texts(&inner.words), &origin);
         }
         // Where its program and libraries are then looked for is not followed.
         origin.certain &= !inner.changes_lookup;
@@ -128,6 +130,13 @@ impl Walk<'_> {
             self.runs(&inner.words, &origin);
         } else {
             self.exec(&inner.words, &origin);
+        }
+    }
+
+    /// A program that becomes another user before it runs a command.
+    fn switch(&mut self, pointer: &'static str, command: Vec<String>, origin: &Origin) {
+        if let Some(need) = origin.from.filter(|_| origin.certain) {
+            self.start.switches.push(Switch { pointer, need, command });
         }
     }
 
@@ -169,15 +178,23 @@ impl Walk<'_> {
     }
 
     /// Words that a program may use as it likes: those that name executables or files of the image.
+    /// A program that is named by its path, or after `--`, is taken for one that is run.
     fn named(&mut self, words: &[Word], origin: &Origin) {
+        let mut parted = false;
         for word in words.iter().filter(|word| !word.text.is_empty()) {
             if !self.spend(Spent::Words, 1) {
                 return;
             }
             let mut why = origin.because(Hop::Word(word.text.clone()));
             why.certain = false;
+            let first = std::mem::replace(&mut parted, word.text == "--");
             if let Some(path) = self.look.executable(&word.text) {
-                self.need(word.pointer, &path, Access::Named, &why);
+                let runs = (first || word.text.contains('/')) && self.look.kernel_starts(&path);
+                let access = if runs { Access::Execute } else { Access::Named };
+                let need = self.need(word.pointer, &path, access, &why);
+                if let Some(need) = need.filter(|_| word.text.contains('/')) {
+                    self.beside(word.pointer, need);
+                }
                 continue;
             }
             let whole = self.look.in_working_dir(&word.text);

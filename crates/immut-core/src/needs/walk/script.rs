@@ -38,6 +38,7 @@ impl Walk<'_> {
             let problem = "the interpreters of scripts lead back to the first".to_owned();
             return self.gap(pointer, problem, &origin);
         }
+        self.beside(pointer, interpreter);
         let inner = Origin::from(interpreter, origin.certain);
         self.interpreted(need, pointer, (name, argument), &inner);
     }

@@ -63,6 +63,9 @@ pub(crate) struct Wrapper {
     /// How the command's first word becomes a file.
     #[serde(default)]
     pub(crate) lookup: Lookup,
+    /// Whether it becomes another user whatever its words say.
+    #[serde(default)]
+    pub(crate) switches: bool,
     /// Where it reads its words otherwise than `getopt_long` with a leading `+` does.
     #[serde(default)]
     pub(crate) quirks: BTreeSet<Quirk>,
@@ -202,7 +205,8 @@ pub(crate) struct Unwrapped<'a> {
 impl Unwrapped<'_> {
     /// Whether the wrapper has to become another user, so that it cannot be run by one who may not.
     pub(crate) fn changes_user(&self) -> bool {
-        self.effects.iter().any(|effect| matches!(effect, Effect::User(_) | Effect::Root(_)))
+        let changes = |effect: &Effect| matches!(effect, Effect::User(_) | Effect::Root(_));
+        self.wrapper.switches || self.effects.iter().any(changes)
     }
 
     /// Whether the command, or its libraries, are looked for elsewhere than without the wrapper.

@@ -115,7 +115,7 @@ pub(super) fn cases() -> Vec<Case> {
         .works_without_a_shell()
         .expect(
             r#"
-            stays: /usr/bin/coreutils
+            gone: /usr/bin/coreutils
             stays: /usr/bin/yes
             "#,
         ),

@@ -1,13 +1,14 @@
 //! Programs that start others by a shell, or by what their configuration says, and what an application's
 //! own source says of shells.
 
+use immut_testkit::elf::Build;
 use immut_testkit::recipe::{LayerRecipe, Recipe};
 
 use super::bases::{app, debian_with};
 use super::{Case, case};
 
 pub(super) fn cases() -> Vec<Case> {
-    [packages(), supervisors(), sources()].into_iter().flatten().collect()
+    [packages(), supervisors(), unknown(), sources()].into_iter().flatten().collect()
 }
 
 /// Node with npm as the official image has them, and a package in the working directory.
@@ -35,26 +36,44 @@ fn node(more: impl FnOnce(LayerRecipe) -> LayerRecipe) -> Recipe {
 fn packages() -> Vec<Case> {
     vec![
         case("npm start", package("    \"start\": \"node server.js\"", &["npm", "start"]))
-            .expect(""),
+            .expect(
+            r#"
+            refused: /config/Cmd needs /usr/local/lib/node_modules/npm/bin/npm-cli.js, which rule package-manager removes ["npm" -> /usr/local/bin/npm (link) -> /usr/local/lib/node_modules/npm/bin/npm-cli.js]
+            refused: /config/Cmd needs /usr/bin/dash, which rule shell removes ["npm" -> /usr/local/bin/npm (link) -> /usr/local/lib/node_modules/npm/bin/npm-cli.js -> /app/package.json -> line 4: "start": "node server.js" -> "sh" -> /usr/bin/sh (link) -> /usr/bin/dash]
+            "#,
+        ),
         case(
             "npm run with words, of a program of the package",
             package("    \"serve\": \"next start\"", &["npm", "run", "serve", "--", "-p", "80"]),
         )
-        .expect(""),
+        .expect(
+            r#"
+            refused: /config/Cmd needs /usr/local/lib/node_modules/npm/bin/npm-cli.js, which rule package-manager removes ["npm" -> /usr/local/bin/npm (link) -> /usr/local/lib/node_modules/npm/bin/npm-cli.js]
+            refused: /config/Cmd needs /usr/bin/dash, which rule shell removes ["npm" -> /usr/local/bin/npm (link) -> /usr/local/lib/node_modules/npm/bin/npm-cli.js -> /app/package.json -> line 4: "serve": "next start" -> "sh" -> /usr/bin/sh (link) -> /usr/bin/dash]
+            "#,
+        ),
         case(
             "npm start of what only a shell does",
             package("    \"start\": \"node build.js && node server.js\"", &["npm", "start"]),
         )
-        .expect(""),
+        .expect(
+            r#"
+            refused: /config/Cmd needs /usr/local/lib/node_modules/npm/bin/npm-cli.js, which rule package-manager removes ["npm" -> /usr/local/bin/npm (link) -> /usr/local/lib/node_modules/npm/bin/npm-cli.js]
+            refused: /config/Cmd needs /usr/bin/dash, which rule shell removes ["npm" -> /usr/local/bin/npm (link) -> /usr/local/lib/node_modules/npm/bin/npm-cli.js -> /app/package.json -> line 4: "start": "node build.js && node server.js" -> "sh" -> /usr/bin/sh (link) -> /usr/bin/dash]
+            "#,
+        ),
         case(
             "npm start with npm kept",
             package("    \"start\": \"node server.js\"", &["npm", "start"]),
         )
         .with(|options| {
-            let keep = "/usr/local/lib/node_modules/npm".parse().expect("a keep");
-            options.choices.profile.keep.push(keep);
+            options.choices.profile.keep.push("rule:package-manager".parse().expect("a keep"));
         })
-        .expect(""),
+        .expect(
+            r#"
+            refused: /config/Cmd needs /usr/bin/dash, which rule shell removes ["npm" -> /usr/local/bin/npm (link) -> /usr/local/lib/node_modules/npm/bin/npm-cli.js -> /app/package.json -> line 4: "start": "node server.js" -> "sh" -> /usr/bin/sh (link) -> /usr/bin/dash]
+            "#,
+        ),
         case(
             "what npm start runs, started itself",
             package("    \"start\": \"node server.js\"", &["node", "server.js"]),
@@ -164,6 +183,106 @@ fn supervisors() -> Vec<Case> {
             r#"
             refused: /config/Cmd needs /usr/bin/dash, which rule shell removes ["honcho" -> /usr/local/bin/honcho -> loaded by name (procfile) -> /usr/bin/dash]
             unseen: /config/Cmd: /usr/bin/python3 has nothing of what it loads by name (python: a Python's library and packages)
+            "#,
+        ),
+    ]
+}
+
+/// Programs of which no catalog says that they run others.
+fn unknown() -> Vec<Case> {
+    let waits = |more: fn(LayerRecipe) -> LayerRecipe| {
+        debian_with(|layer| more(layer.file("/usr/bin/wait-for", 0o755, app().bytes())))
+            .user("1000")
+    };
+    vec![
+        case(
+            "a script after a program that may run it",
+            waits(|layer| layer.file("/start.sh", 0o755, "#!/bin/sh\nexec app\n")).cmd(&[
+                "wait-for",
+                "db:5432",
+                "--",
+                "/start.sh",
+            ]),
+        )
+        .expect(
+            r#"
+            refused: /config/Cmd needs /usr/bin/dash, which rule shell removes ["wait-for" -> /usr/bin/wait-for -> "/start.sh" -> /start.sh -> #!/bin/sh -> /bin (link) -> /usr/bin/sh (link) -> /usr/bin/dash]
+            "#,
+        ),
+        case(
+            "a program after one that may run it",
+            waits(|layer| {
+                let server = app().needs("libshop.so.1");
+                layer.file("/usr/bin/server", 0o755, server.bytes()).file(
+                    "/usr/lib/libshop.so.1",
+                    0o755,
+                    Build::library("libshop.so.1").bytes(),
+                )
+            })
+            .cmd(&["wait-for", "db:5432", "--", "server"]),
+        )
+        .works_without_a_shell()
+        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
+        .asks(&["/usr/lib/libshop.so.1"])
+        .expect(
+            r#"
+            stays: /usr/lib/libshop.so.1
+            "#,
+        ),
+        case("an executable script that an interpreter is told of", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/bin/node", 0o755, app().bytes())
+                    .file("/data/shop/server.js", 0o755, "#!/usr/bin/env node\n")
+                    .file("/data/shop/node_modules/y/index.js", 0o644, "y")
+            })
+            .cmd(&["node", "/data/shop/server.js"])
+            .user("1000")
+        })
+        .works_without_a_shell()
+        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
+        .asks(&["/data/shop/node_modules/y/index.js"])
+        .expect(
+            r#"
+            stays: /data/shop/node_modules/y/index.js
+            "#,
+        ),
+        case("a .NET program with a host of its own", {
+            debian_with(|layer| {
+                layer
+                    .file("/app/Shop", 0o755, app().bytes())
+                    .file("/app/Shop.runtimeconfig.json", 0o644, "{}")
+                    .file("/usr/share/dotnet/host/fxr/8.0.1/libhostfxr.so", 0o755, app().bytes())
+            })
+            .cmd(&["./Shop"])
+            .workdir("/app")
+            .user("1000")
+        })
+        .works_without_a_shell()
+        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
+        .asks(&["/usr/share/dotnet/host/fxr/8.0.1/libhostfxr.so"])
+        .expect(
+            r#"
+            stays: /usr/share/dotnet/host/fxr/8.0.1/libhostfxr.so
+            "#,
+        ),
+        case("configuration that has the program's name", {
+            debian_with(|layer| {
+                layer
+                    .file("/usr/sbin/squid", 0o755, app().bytes())
+                    .file("/etc/squid/squid.conf", 0o644, "http_port 3128\n")
+                    .file("/etc/other/other.conf", 0o644, "x")
+            })
+            .cmd(&["/usr/sbin/squid", "-N"])
+            .user("1000")
+        })
+        .works_without_a_shell()
+        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
+        .asks(&["/etc/squid/squid.conf", "/etc/other/other.conf"])
+        .expect(
+            r#"
+            stays: /etc/squid/squid.conf
+            gone: /etc/other/other.conf
             "#,
         ),
     ]

@@ -38,6 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
         })
         .expect(
             r#"
+            refused: /config/Entrypoint cannot start: /usr/bin/sudo becomes another user, which only root may ["sudo" -> /usr/bin/sudo]
             note: /usr/bin/sudo, which the start needs, loses its setuid or setgid bit; a pod without privileges could not use it either
             "#,
         ),
