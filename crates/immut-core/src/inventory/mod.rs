@@ -14,6 +14,7 @@ mod raw;
 mod read;
 mod replay;
 mod resolve;
+pub(crate) mod rpm;
 mod tree;
 
 use std::collections::{BTreeMap, HashMap};
