@@ -150,7 +150,8 @@ fn make(
     let settled = plan
         .settle()
         .map_err(|plan| Error::Conflicts(vec![Refused { platform: platform.clone(), plan }]))?;
-    let reading = Reading { platform: Some(&platform), ..options.reading() };
+    let folder = Some(stage.folder());
+    let reading = Reading { platform: Some(&platform), folder, ..options.reading() };
     let making = Making {
         epoch: options.epoch,
         source_name: options.source_name.as_deref(),

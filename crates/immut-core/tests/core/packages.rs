@@ -1,5 +1,7 @@
 //! Databases of packages in step with what goes.
 
+mod rpm;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
