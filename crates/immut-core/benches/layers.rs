@@ -89,6 +89,7 @@ impl Scene {
             jobs: 1,
             progress: &Silent,
             platform: None,
+            folder: None,
         };
         let source: &dyn Source = &self.source();
         Inventory::read(&manifest, &config, source, None, reading).expect("an inventory")

@@ -63,6 +63,7 @@ impl Options {
             jobs: self.jobs,
             progress: &*self.progress,
             platform: None,
+            folder: None,
         }
     }
 }

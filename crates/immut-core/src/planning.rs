@@ -108,7 +108,8 @@ pub(crate) fn see_image(
 ) -> Result<(Vec<Seen>, Beside), Error> {
     let Selection { chosen, beside } = select(image, &options.platforms, source)?;
     let see = |Chosen { platform, manifest, config }| {
-        let reading = Reading { platform: Some(&platform), ..options.reading() };
+        let folder = stage.map(Layout::folder);
+        let reading = Reading { platform: Some(&platform), folder, ..options.reading() };
         let inventory = Inventory::read(&manifest, &config, source, stage, reading)?;
         Ok::<_, Error>(Seen { platform, manifest, config, inventory })
     };

@@ -133,7 +133,7 @@ pub struct Package {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// `dpkg`, `apk`, `opkg` or `pacman`.
+    /// `dpkg`, `apk`, `opkg`, `pacman` or `rpm`.
     pub database: &'static str,
 }
 

@@ -15,6 +15,7 @@ pub mod pages;
 pub mod peers;
 pub mod recipe;
 pub mod registry;
+pub mod rpm;
 pub mod saved;
 pub mod slow;
 

@@ -169,7 +169,8 @@ fn make(
     early: Option<&Early<'_>>,
 ) -> Result<Outcome, Error> {
     let Settled { platform, manifest, config, inventory, found, plan, learned } = settled;
-    let reading = Reading { platform: Some(&platform), ..options.reading() };
+    let folder = Some(stage.folder());
+    let reading = Reading { platform: Some(&platform), folder, ..options.reading() };
     let making = Making {
         epoch: options.epoch,
         source_name: options.source_name.as_deref(),

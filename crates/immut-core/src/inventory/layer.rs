@@ -1,16 +1,17 @@
 //! One streaming pass over one layer.
 
 use std::io::{self, BufRead, Read};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::probe::{Probe, is_kept};
+use super::keep::{Keeper, is_wanted};
+use super::probe::Probe;
 use super::read::{Budget, Error};
 use super::{Entry, EntryId, Fingerprint, Inode, Inventory, Kind, Layer, Limits, Sought};
 use crate::archive::{self, Archive, BLOCK, Member, Sparse, Type};
 use crate::codec::{Decoder, Spans};
 use crate::image::Compression;
-use crate::inventory::packages;
 use crate::inventory::probe::Content;
 use crate::name::Digest;
 use crate::parallel::ahead;
@@ -23,7 +24,7 @@ pub(crate) struct Indexed {
     pub(crate) layer: Layer,
     /// For each entry of a regular file: what its content is.
     pub(super) files: Vec<FileFacts>,
-    /// Small files that are kept whole, by entry.
+    /// What is kept of files, by entry.
     pub(super) kept: Vec<(u32, Vec<u8>)>,
 }
 
@@ -43,10 +44,6 @@ pub(super) struct Expected {
     /// Size of the blob in bytes.
     pub(super) compressed: u64,
 }
-
-/// The most that is kept of one file, and of one layer's files together, in bytes.
-const KEPT_FILE: usize = 8 << 20;
-const KEPT_LAYER: usize = 16 << 20;
 
 /// The most zeros that end an archive; GNU tar fills up to 10 KiB.
 const MAX_END: u64 = 64 << 10;
@@ -70,7 +67,7 @@ pub(super) fn index(
         let (tar, decoding) = ahead(scope, decoder);
         let most = looking.budget.archive_limit(expected.compressed);
         let tar = Hashed::new(tar, looking.budget, most, aside);
-        let mut found = walk(number, tar, looking.sought, Known::nothing())?;
+        let mut found = walk(number, tar, looking, Known::nothing())?;
         found.layer.compression = compression;
         let (spans, mut raw) = decoding.join().expect("a decoder does not panic").finish();
         // What follows the compressed stream belongs to the blob and is checked with it.
@@ -93,7 +90,7 @@ pub(super) fn index_new(
     known: Known<'_>,
 ) -> Result<Indexed, Error> {
     let tar = Hashed::new(archive, looking.budget, u64::MAX, None);
-    walk(number, tar, looking.sought, known)
+    walk(number, tar, looking, known)
 }
 
 /// What is known of a new layer's files already, since their contents are those of an old layer.
@@ -137,12 +134,14 @@ impl<'a> Known<'a> {
 pub(super) struct Looking<'a> {
     pub(super) sought: &'a Sought,
     pub(super) budget: &'a Budget,
+    /// Where databases go while they are read; none: to the system's folder for that.
+    pub(super) folder: Option<&'a Path>,
 }
 
 fn walk<R: BufRead>(
     number: usize,
     tar: Hashed<'_, R>,
-    sought: &Sought,
+    looking: &Looking<'_>,
     mut known: Known<'_>,
 ) -> Result<Indexed, Error> {
     let layer = number + 1;
@@ -151,17 +150,18 @@ fn walk<R: BufRead>(
         archive::Error::Read(source) => read_error(source),
         source => Error::Archive { layer, source },
     };
-    let budget = tar.budget;
+    let Looking { sought, budget, folder } = *looking;
     let mut archive = Archive::new(tar);
     let mut entries = Vec::new();
-    let mut contents = Contents::default();
+    let mut contents = Contents { files: Vec::new(), keeper: Keeper::new(sought, folder) };
     let end = loop {
         let start = archive.go_to_next().map_err(archive_error)?;
         let Some(member) = archive.next().map_err(archive_error)? else { break start };
         let name = member.path.as_bytes().len() + member.link.len();
         let index = budget.count_entry(layer, entries.len(), name)?;
         let mut entry = entry(&member, start).map_err(archive_error)?;
-        let facts = known.next(&mut entry, index, &member).filter(|_| !wanted(&entry.path, sought));
+        let facts =
+            known.next(&mut entry, index, &member).filter(|_| !is_wanted(&entry.path, sought));
         if let Some(facts) = facts {
             contents.files.push(facts);
         } else if entry.kind == Kind::File {
@@ -177,7 +177,7 @@ fn walk<R: BufRead>(
     let rest = size.saturating_sub(end);
     let blocks = (2 * BLOCK as u64..=MAX_END).contains(&rest) && rest.is_multiple_of(BLOCK as u64);
     let clean_end = zeros && blocks;
-    let Contents { files, kept, unseen, .. } = contents;
+    let Contents { files, keeper: Keeper { kept, unseen, .. } } = contents;
     let layer = Layer {
         diff_id,
         compression: Compression::None,
@@ -192,16 +192,12 @@ fn walk<R: BufRead>(
     Ok(Indexed { layer, files, kept })
 }
 
-#[derive(Default)]
-struct Contents {
+struct Contents<'a> {
     files: Vec<FileFacts>,
-    kept: Vec<(u32, Vec<u8>)>,
-    unseen: Vec<String>,
-    /// Bytes of what is kept.
-    held: usize,
+    keeper: Keeper<'a>,
 }
 
-impl Contents {
+impl Contents<'_> {
     /// Reads a regular file: its fingerprint, what it is, and its bytes where they are kept.
     fn read<R: Read>(
         &mut self,
@@ -215,10 +211,7 @@ impl Contents {
         let mut hasher = blake3::Hasher::new();
         let mut probe = Probe::new(sought);
         let mut expansion = member.sparse.as_ref().map(Sparse::expansion);
-        let mut keep = wanted(path, sought).then(Vec::new);
-        if expansion.is_some() && keep.take().is_some() {
-            self.unseen.push(format!("{path} is sparse and was not looked into"));
-        }
+        let mut keep = self.keeper.begin(path, member.size, expansion.is_some());
         let mut buffer = [0; 1 << 14];
         loop {
             let count = archive.read_content(&mut buffer)?;
@@ -232,28 +225,17 @@ impl Contents {
                     .feed(&buffer[..count], &mut |piece| probe.feed(piece))
                     .map_err(refuse)?,
             }
-            if let Some(bytes) = &mut keep {
-                bytes.extend_from_slice(&buffer[..count]);
-                if bytes.len() > KEPT_FILE || self.held + bytes.len() > KEPT_LAYER {
-                    self.unseen.push(format!("{path} is too large to be looked into"));
-                    keep = None;
-                }
-            }
+            self.keeper.feed(&mut keep, &buffer[..count], path).map_err(archive::Error::Read)?;
         }
         if let Some(expansion) = &expansion {
             expansion.finish().map_err(refuse)?;
         }
-        self.held += keep.as_ref().map_or(0, Vec::len);
-        self.kept.extend(keep.map(|bytes| (entry, bytes)));
+        self.keeper.end(keep, entry, path).map_err(archive::Error::Read)?;
         let fingerprint = member.sparse.is_none().then(|| Fingerprint::finish(&hasher));
         let content = probe.finish();
         self.files.push(FileFacts { entry, size: member.size, fingerprint, content });
         Ok(())
     }
-}
-
-fn wanted(path: &RootPath, sought: &Sought) -> bool {
-    is_kept(path) || packages::is_database(path, sought)
 }
 
 fn refused(path: &RootPath, reason: &str) -> archive::Error {

@@ -5,6 +5,7 @@
 //! names to inodes; where the bytes are, never the bytes.
 
 mod contents;
+mod keep;
 mod layer;
 mod limits;
 mod merge;
@@ -14,6 +15,7 @@ mod raw;
 mod read;
 mod replay;
 mod resolve;
+pub(crate) mod rpm;
 mod tree;
 
 use std::collections::{BTreeMap, HashMap};
@@ -47,7 +49,8 @@ pub struct Inventory {
     /// All entries of inodes that have more than one.
     shared: HashMap<InodeId, Vec<EntryId>>,
     packages: Packages,
-    /// Small files kept whole, such as `/etc/passwd`, by the entry that carries them.
+    /// What is kept of files by the entry that carries them: the small ones whole, such as
+    /// `/etc/passwd`, of databases of rpm the files of packages that were sought.
     kept: BTreeMap<EntryId, Vec<u8>>,
     /// What could not be looked into, for the receipt.
     unseen: Vec<String>,

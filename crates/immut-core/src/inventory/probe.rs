@@ -51,6 +51,11 @@ impl Sought {
         found
     }
 
+    /// Whether the files of any package are of interest.
+    pub(super) fn wants_packages(&self) -> bool {
+        !self.packages.is_empty()
+    }
+
     /// The packages whose files are of interest.
     pub(super) fn wants_package(&self, name: &str) -> bool {
         self.packages.contains(name)

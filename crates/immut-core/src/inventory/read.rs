@@ -1,6 +1,7 @@
 //! From manifest, config and blobs to an [`Inventory`].
 
 use std::io::{self, BufRead, Read, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::NamedTempFile;
@@ -95,6 +96,8 @@ pub struct Reading<'a> {
     pub progress: &'a dyn Progress,
     /// The platform that is told, as far as it is known.
     pub platform: Option<&'a Platform>,
+    /// Where databases of packages go while they are read; none: to the system's folder for that.
+    pub folder: Option<&'a Path>,
 }
 
 impl std::fmt::Debug for Reading<'_> {
@@ -119,7 +122,7 @@ impl Inventory {
             return Err(crate::image::Error::LayerCount { diff_ids: listed, layers }.into());
         }
         let budget = Budget::new(reading.limits);
-        let looking = Looking { sought: reading.sought, budget: &budget };
+        let looking = Looking { sought: reading.sought, budget: &budget, folder: reading.folder };
         let one = |number: usize| {
             let blob = &manifest.layers()[number];
             let expected = Expected { diff_id: diff_ids[number], compressed: blob.size };
@@ -175,7 +178,7 @@ impl Reading<'_> {
         known: Known<'_>,
     ) -> Result<Indexed, Error> {
         let budget = Budget::new(self.limits);
-        let looking = Looking { sought: self.sought, budget: &budget };
+        let looking = Looking { sought: self.sought, budget: &budget, folder: self.folder };
         layer::index_new(number, archive, &looking, known)
     }
 }

@@ -42,7 +42,8 @@ impl<'a> Files<'a> {
         failure.map_or(Ok(()), Err)
     }
 
-    fn see<T>(
+    /// Shows the content of a regular file; none if there is none, if it is sparse, or after an error.
+    pub(crate) fn see<T>(
         &self,
         inode: &Inode,
         see: impl FnOnce(&mut dyn FileContent) -> std::io::Result<T>,

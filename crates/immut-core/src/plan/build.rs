@@ -276,6 +276,8 @@ fn unseen(
     databases: &[String],
     unlooked: &[String],
 ) -> Vec<String> {
+    // What reading layers told of a database holds for planning too.
+    let databases = databases.iter().filter(|one| !inventory.unseen().contains(one));
     let all = closure.unseen().chain(inventory.unseen()).chain(databases).chain(unlooked);
     all.cloned().collect()
 }

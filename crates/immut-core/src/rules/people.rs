@@ -24,20 +24,10 @@ pub(crate) struct People<'a> {
 /// Where distributions have their executables.
 const FOLDERS: [&str; 4] = ["bin", "sbin", "usr/bin", "usr/sbin"];
 
-/// The databases that tell which package owns a file.
-const DATABASES: [&str; 5] = [
-    "lib/apk/db/installed",
-    "usr/lib/apk/db/installed",
-    "usr/lib/opkg/status",
-    "var/lib/dpkg/status",
-    "var/lib/opkg/status",
-];
-
 impl<'a> People<'a> {
     /// The catalog's rules about that.
     pub(crate) fn of(catalog: &'a Catalog, inventory: &'a Inventory) -> Vec<Self> {
-        let by_package =
-            DATABASES.iter().any(|path| inventory.names().contains_key(path.as_bytes()));
+        let by_package = inventory.packages().decide();
         let rules = catalog.rules().iter().filter(|rule| rule.matcher == Matcher::Surplus);
         let compile =
             |patterns: &[String]| catalog::globs(patterns).expect("patterns are checked when read");

@@ -1,5 +1,7 @@
 //! Databases of packages in step with what goes.
 
+mod rpm;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -412,29 +414,6 @@ fn a_database_beyond_all_reason_stays() {
         let expected = format!("{path}: the database is too large to be looked at");
         assert!(unseen.contains(&expected), "{unseen:?}");
     }
-}
-
-#[test]
-fn of_an_rpm_database_it_is_said_that_it_stays() {
-    let Some(database) = fixture("8-pkgdb/rpm-sqlite-cbl-mariner-2.0/rpmdb.sqlite") else { return };
-    let database = std::fs::read(database).expect("a database");
-    let recipe = || {
-        Recipe::new().layer(|l| {
-            l.file("/bin/a", 0o755, "1").file("/var/lib/rpm/rpmdb.sqlite", 0o644, &database)
-        })
-    };
-    let done = strip(recipe(), &["bin/a"]);
-    let Some(Item::File(left)) =
-        done.view().remove("var/lib/rpm/rpmdb.sqlite").map(|seen| seen.item)
-    else {
-        panic!("no database");
-    };
-    assert!(left == database);
-    let unseen = &done.hardened.platforms[0].plan.unseen;
-    assert_eq!(unseen.len(), 1);
-    assert!(unseen[0].starts_with("/var/lib/rpm/rpmdb.sqlite: rpm"), "{unseen:?}");
-    let untouched = strip(recipe(), &["bin/b"]);
-    assert_eq!(untouched.hardened.platforms[0].plan.unseen, Vec::<String>::new());
 }
 
 #[test]

@@ -282,6 +282,13 @@ impl LayerRecipe {
         self.file("/lib/apk/db/installed", 0o644, contents::apk_installed(packages))
     }
 
+    /// A package database as rpm has it on SUSE; see [`crate::rpm::packages_db`].
+    #[must_use]
+    pub fn rpm(self, packages: &[Package<'_>]) -> Self {
+        let database = crate::rpm::packages_db(packages);
+        self.file("/usr/lib/sysimage/rpm/Packages.db", 0o644, database)
+    }
+
     fn entry(mut self, path: &[u8], entry: Entry<'_>) -> Self {
         let name = self.spell(path, entry.kind == EntryType::Directory);
         let mut header = self.header(entry.kind, entry.mode, self.long_names);

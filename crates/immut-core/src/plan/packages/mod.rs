@@ -1,13 +1,14 @@
 //! Databases of packages, brought in step with what goes: scanners see what is left.
 //!
-//! A package that is gone loses its record, one of which a part is gone keeps it, marked. What cannot
-//! be read stays byte for byte.
+//! A package that is gone loses its record, one of which a part is gone keeps it, marked. rpm's
+//! databases, and what cannot be read, stay byte for byte.
 
 mod apk;
 mod lines;
 mod listed;
 mod owned;
 mod paragraph;
+mod rpm;
 mod single;
 mod tally;
 
@@ -19,22 +20,24 @@ pub(super) use owned::Owned;
 use tally::{Tally, Use};
 
 /// A package that a database names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Package {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// `dpkg`, `apk`, `opkg` or `pacman`.
+    /// `dpkg`, `apk`, `opkg`, `pacman` or `rpm`.
     pub database: &'static str,
 }
 
 /// What becomes of the packages that an image's databases name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Packages {
-    /// Nothing is left of them but configuration and what people read; their records go.
+    /// Nothing is left of them but configuration and what people read; their records go,
+    /// but for rpm's.
     pub removed: Vec<Package>,
-    /// A part of them is gone, now or before; their records are marked.
+    /// A part of them is gone, now or before; their records are marked, but
+    /// for rpm's.
     pub partly_kept: Vec<Package>,
     /// They stay as they are.
     pub kept: Vec<Package>,
@@ -68,6 +71,7 @@ pub(super) fn edits(draft: &Draft<'_>, files: &Files<'_>) -> Edits {
     listed::edit(view, &mut edits);
     single::edit(view, &mut edits);
     apk::edit(view, &mut edits);
+    rpm::edit(view, &mut edits);
     if draft.removes() {
         edits.unseen.extend(view.not_edited());
     }
@@ -201,14 +205,7 @@ fn readable(inode: &Inode) -> Option<EntryId> {
 }
 
 /// Files and folders of databases that stay as they are.
-const NOT_EDITED: [(&str, &str); 10] = [
-    ("rpm", "/usr/lib/sysimage/rpm/Packages.db"),
-    ("rpm", "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
-    ("rpm", "/usr/share/rpm/rpmdb.sqlite"),
-    ("rpm", "/var/lib/rpm/Packages"),
-    ("rpm", "/var/lib/rpm/Packages.db"),
-    ("rpm", "/var/lib/rpm/rpmdb.sqlite"),
-    ("rpm", "/var/lib/rpmmanifest/container-manifest-2"),
+const NOT_EDITED: [(&str, &str); 3] = [
     ("chisel", "/var/lib/chisel/manifest.wall"),
     ("portage", "/var/db/pkg"),
     ("xbps", "/var/db/xbps"),
@@ -227,6 +224,7 @@ pub(super) fn owned(draft: &Draft<'_>, files: &Files<'_>) -> Vec<Owned> {
     listed::owned(view, &mut all);
     single::owned(view, &mut all);
     apk::owned(view, &mut all);
+    rpm::owned(view, &mut all);
     all.sort_by(|one, other| one.package.cmp(&other.package));
     all
 }

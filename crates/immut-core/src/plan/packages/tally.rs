@@ -2,11 +2,12 @@
 
 use super::Fate;
 
-/// Files of a package that were there, and that stay, by what they are for.
+/// Files of a package that were there, that stay, and that were missing already, by what they are for.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     before: [u64; 3],
     after: [u64; 3],
+    missing: [u64; 3],
 }
 
 /// What a file of a package is for, best first.
@@ -40,15 +41,30 @@ impl Tally {
         self.after[of as usize] += u64::from(!goes);
     }
 
+    /// Counts a file that is not there although the database says so.
+    pub(super) fn miss(&mut self, of: Use) {
+        self.missing[of as usize] += 1;
+    }
+
+    /// Whether nothing was left of it before.
+    pub(super) fn was_gone(&self) -> bool {
+        self.best().is_some_and(|best| self.before[best] == 0)
+    }
+
+    fn best(&self) -> Option<usize> {
+        self.before.iter().zip(&self.missing).position(|(before, missing)| before + missing > 0)
+    }
+
     /// A package is what the best of its files are: without any of these it is gone, even where its
     /// configuration or its copyright file stays. What people read does not count as a part that is
     /// missing.
     pub(super) fn fate(&self) -> Fate {
-        let Some(best) = self.before.iter().position(|count| *count > 0) else { return Fate::Kept };
+        let Some(best) = self.best() else { return Fate::Kept };
         let needed = ..Use::Reading as usize;
+        let misses = self.missing[needed].iter().any(|count| *count > 0);
         if self.after[best] == 0 {
             Fate::Removed
-        } else if self.before[needed] == self.after[needed] {
+        } else if self.before[needed] == self.after[needed] && !misses {
             Fate::Kept
         } else {
             Fate::Partly
@@ -61,7 +77,8 @@ pub(super) fn relative(path: &[u8]) -> &[u8] {
     path.strip_prefix(b"/").unwrap_or(path)
 }
 
-const READING: [&[u8]; 10] = [
+const READING: [&[u8]; 11] = [
+    b"usr/lib/.build-id/",
     b"usr/share/bug/",
     b"usr/share/debianutils/shells.d/",
     b"usr/share/doc-base/",
