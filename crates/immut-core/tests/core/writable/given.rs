@@ -399,6 +399,29 @@ fn files_that_configuration_names_should_be_readable() {
     assert_eq!(told(&recipe.user("7"), &Options::default()), [""; 0], "as it ran before");
 }
 
+/// Other programs take it that they may write there, whoever asked for it.
+#[test]
+fn folders_for_everybody_are_made_for_everybody() {
+    let seen = |recipe: Recipe, paths: &[&str], path: &str| {
+        let view = harden(&recipe, &writing(paths)).view();
+        (view[path].item.clone(), view[path].mode, view[path].owner)
+    };
+    let everybodys = (Item::Directory, 0o1777, (0, 0));
+    for path in ["/tmp", "/var/tmp"] {
+        let name = &path[1..];
+        assert_eq!(seen(image(|l| l), &[path], name), everybodys, "{path} is missing");
+        let beneath = format!("{path}/cache");
+        assert_eq!(seen(image(|l| l), &[&beneath], name), everybodys, "{beneath} is missing");
+        assert_eq!(
+            seen(image(|l| l), &[&beneath, path], &beneath[1..]),
+            (Item::Directory, 0o755, NONROOT)
+        );
+        let implied = || image(|l| l.file(&beneath, 0o600, "x"));
+        assert_eq!(seen(implied(), &[path], name), everybodys, "no layer mentions {path}");
+    }
+    assert_eq!(seen(image(|l| l), &["/var/tmp"], "var"), (Item::Directory, 0o755, (0, 0)));
+}
+
 #[test]
 fn a_working_directory_in_a_volume_can_be_entered() {
     let recipe = image(|l| l.dir("/work", 0o700)).workdir("/work");
