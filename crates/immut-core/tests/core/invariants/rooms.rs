@@ -17,7 +17,7 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("store", &["archive", "image", "name", "parallel", "path", "progress"]),
     ("inventory", &["archive", "codec", "image", "name", "parallel", "path", "progress", "store"]),
     ("user", &["inventory", "path"]),
-    ("rules", &["finding", "inventory", "path", "user"]),
+    ("rules", &["finding", "image", "inventory", "path", "user"]),
     ("needs", &["finding", "image", "inventory", "path"]),
     ("plan", &["apps", "finding", "image", "inventory", "name", "needs", "path", "rules", "user"]),
     (
