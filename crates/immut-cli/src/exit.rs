@@ -152,3 +152,14 @@ fn of_trust(error: &trust::Error) -> Code {
         _ => Code::Usage,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_that_does_not_pass_its_own_audit_is_refused() {
+        let failure = Failure::from(immut_core::Error::SelfCheck("a step is left".to_owned()));
+        assert_eq!((failure.code(), failure.code() as u8), (Code::Refused, 4));
+    }
+}

@@ -46,7 +46,7 @@ pub enum Hop {
     },
     /// Something that an application needs by its profile, which has this name.
     Profile(String),
-    /// A setting of the environment, such as `LD_PRELOAD`.
+    /// A variable of the config that names a file.
     Variable(String),
 }
 

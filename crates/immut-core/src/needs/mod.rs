@@ -166,10 +166,10 @@ impl Edge {
         start.needs[self.to].path == *path || self.links.contains(path)
     }
 
-    /// Whether it leads to what may be read, a folder or what configuration names; what goes of it is
-    /// no conflict.
+    /// Whether it leads to what may be read, a folder or what configuration or a variable names; what
+    /// goes of it is no conflict.
     pub(crate) fn may_be_read(&self) -> bool {
-        matches!(self.why.last(), Some(Hop::Folder(_) | Hop::Setting { .. }))
+        matches!(self.why.last(), Some(Hop::Folder(_) | Hop::Setting { .. } | Hop::Variable(_)))
     }
 
     /// Whether it is an argument that may only happen to be the name of a program, such as `start` or

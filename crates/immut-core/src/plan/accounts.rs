@@ -14,6 +14,14 @@ const NOLOGIN: &str = "/sbin/nologin";
 const NAME: &str = "nonroot";
 const HOME: &str = "/home/nonroot";
 
+/// The home that a user has or gets; none where there are no accounts.
+pub(super) fn home_of(inventory: &Inventory, user: UserId) -> Option<RootPath> {
+    let accounts = Accounts::of(inventory);
+    let account = accounts.by_uid(user.uid);
+    let home = account.map_or(HOME, |account| account.home.as_str());
+    home.parse().ok().filter(|_| accounts.has_passwd() && home.starts_with('/'))
+}
+
 /// Where accounts are edited.
 pub(super) struct Edit<'a> {
     pub(super) inventory: &'a Inventory,

@@ -16,7 +16,7 @@ use super::user::{PlannedUser, planned_user};
 use super::writable::Writables;
 use super::{
     Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, layering, packages, places, reach, surplus,
+    conflicts, layering, packages, places, reach, surplus, unreadable,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -144,9 +144,11 @@ impl Plan {
             Outlook::of(&draft, subject, &user, choices, files)?;
         let Against { mut conflicts, unseen: unlooked } = against;
         let look = Look::new(inventory, &converted.config, files);
-        app::suggest(&mut conflicts, &look, choices, |choices| {
+        let left = |choices: &Choices| {
             Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.against.conflicts)
-        });
+        };
+        reach::offer(&mut conflicts, choices, left);
+        app::suggest(&mut conflicts, &look, choices, left);
         closure.tell_shell_users(&look);
         if choices.profile.removes > Removes::Findings {
             let needed = needed(&keeping, &look, &user, &closure, &writables);
@@ -159,7 +161,7 @@ impl Plan {
         notes.extend(conflicts::notes(&draft, &closure));
         notes.extend(remarks(subject.manifest, &draft, &look, &user));
         notes.extend(writables.notes.iter().cloned());
-        notes.extend(reach::unreadable(inventory, &user, &closure, &writables));
+        notes.extend(unreadable::notes(&draft, &look, &user, &closure, &writables, &conflicts));
         let orphaned = conflicts::orphaned(&draft);
         let mut finished = draft.finish();
         let profiled = app.map(|app| app.files(&finished.dropped, &look)).transpose()?;

@@ -66,7 +66,13 @@ pub(crate) fn obstacles(
     let user = present_user(subject, choices);
     let draft = Draft::new(subject.inventory, choices.purges_hidden());
     let none = (BTreeMap::new(), Writables::default());
-    let against = find(&draft, &look, &closure, &user, choices, &none.0, &none.1);
+    let mut against = find(&draft, &look, &closure, &user, choices, &none.0, &none.1);
+    if let Some(id) = user.id {
+        let check = reach::Check::new(subject.inventory, id, &none.1);
+        let told = reach::denied_words(&look, &closure, &check).into_iter();
+        let told = told.map(|one| format!("{}: {}, and a word names it", one.pointer, one.problem));
+        against.unseen.extend(told.take(reach::MOST_TOLD));
+    }
     (closure, against)
 }
 

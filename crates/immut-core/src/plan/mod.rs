@@ -23,6 +23,7 @@ mod remarks;
 mod removed;
 mod surplus;
 mod tables;
+mod unreadable;
 mod user;
 mod writable;
 

@@ -1,10 +1,13 @@
 //! Whether a user may reach, read, execute and enter what the start needs.
 
+use std::collections::{BTreeMap, HashSet};
+
 use super::drops::Draft;
 use super::places::is_system;
 use super::user::PlannedUser;
 use super::writable::{Writables, found, ground};
-use super::{Conflict, Problem};
+use super::{Choices, Conflict, Problem};
+use crate::image::Healthcheck;
 use crate::inventory::{Inode, Inventory, Kind};
 use crate::needs::{Access, Closure, Edge, Hop, Look, pointer};
 use crate::path::RootPath;
@@ -26,10 +29,6 @@ pub(super) fn denied(
         for edge in &start.edges {
             let need = &start.needs[edge.to];
             let chain = || start.chain_of(edge);
-            if user.is_another() && !need.certain && is_named_file(look, edge) {
-                let problem = check.way(edge, &need.path).or_else(|| check.open(&need.path));
-                conflicts.extend(problem.map(|problem| named(edge.pointer, problem, chain())));
-            }
             if need.certain && need.access != Access::Named {
                 let problem =
                     check.way(edge, &need.path).or_else(|| check.access(&need.path, need.access));
@@ -37,49 +36,64 @@ pub(super) fn denied(
             }
         }
     }
+    if user.is_another() {
+        conflicts.extend(denied_words(look, closure, check));
+    }
     conflicts.extend(check.working_dir(look));
     conflicts
 }
 
-/// What configuration names and the user may not read: told, since nothing says when it is read.
-pub(super) fn unreadable(
-    inventory: &Inventory,
-    user: &PlannedUser,
-    closure: &Closure,
-    writables: &Writables,
-) -> Vec<String> {
-    let Some(id) = user.id.filter(|_| user.is_another()) else { return Vec::new() };
-    let check = Check::new(inventory, id, writables);
-    let mut told = Vec::new();
+/// Files that words of the config name and the user may not read. Whether they are read, their program
+/// decides; where it was another user that did, the image is not the same any more.
+pub(super) fn denied_words(look: &Look<'_>, closure: &Closure, check: &Check<'_>) -> Vec<Conflict> {
+    let (mut conflicts, words) = (Vec::new(), Words::of(look));
     for start in &closure.starts {
         for edge in &start.edges {
-            let (Some(line @ Hop::Setting { .. }), Some(from)) = (edge.why.last(), edge.from)
-            else {
-                continue;
-            };
             let need = &start.needs[edge.to];
-            let problem = check.way(edge, &need.path).or_else(|| check.open(&need.path));
-            told.extend(problem.map(|problem| {
-                let give = giving(&problem).map_or_else(String::new, |flag| format!("; {flag}"));
-                format!("{}, {line}: {problem}{give}", start.needs[from].path)
-            }));
-            if told.len() >= MOST_TOLD {
-                return told;
+            if need.certain || !words.name(look, edge) {
+                continue;
             }
+            let problem = check.along(edge, &need.path);
+            let chain = || start.chain_of(edge);
+            conflicts.extend(problem.map(|problem| conflict(edge.pointer, problem, chain())));
         }
     }
-    told
+    conflicts
 }
 
-/// The most that is told of what the user may not read.
-const MOST_TOLD: usize = 20;
+/// The most words that are told of.
+pub(super) const MOST_TOLD: usize = 20;
 
-/// Whether an edge leads from a path among the words of entrypoint and cmd to what it names.
-fn is_named_file(look: &Look<'_>, edge: &Edge) -> bool {
-    let Some(Hop::Word(word)) = edge.why.last() else { return false };
-    let is_start = matches!(edge.pointer, pointer::ENTRYPOINT | pointer::CMD);
-    let words = || look.config.entrypoint().into_iter().chain(look.config.cmd());
-    is_start && word.contains('/') && words().any(|one| one == *word)
+/// The words of the config's commands.
+pub(super) struct Words {
+    start: HashSet<String>,
+    health_check: HashSet<String>,
+}
+
+impl Words {
+    pub(super) fn of(look: &Look<'_>) -> Self {
+        let start = look.config.entrypoint().into_iter().chain(look.config.cmd()).collect();
+        let health_check = match look.config.healthcheck() {
+            Healthcheck::Exec(words) => words.into_iter().collect(),
+            Healthcheck::Shell(_) | Healthcheck::None => HashSet::new(),
+        };
+        Self { start, health_check }
+    }
+
+    /// Whether an edge leads from a word to the file that it names: by a path, or by a name in the
+    /// working directory. One that is looked for in `PATH` may only happen to have that name.
+    pub(super) fn name(&self, look: &Look<'_>, edge: &Edge) -> bool {
+        let Some(Hop::Word(word)) = edge.why.last() else { return false };
+        let words = match edge.pointer {
+            pointer::ENTRYPOINT | pointer::CMD => &self.start,
+            pointer::HEALTHCHECK => &self.health_check,
+            _ => return false,
+        };
+        let value = word.split_once('=').map(|(_, value)| value);
+        let here = |name: &str| look.in_working_dir(name).as_ref() == Some(&edge.asked);
+        let names = word.contains('/') || here(word) || value.is_some_and(here);
+        names && words.contains(word)
+    }
 }
 
 fn conflict(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflict {
@@ -87,19 +101,38 @@ fn conflict(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflic
     Conflict { pointer, problem, chain, unconverted: None, settle }
 }
 
-/// A conflict about what the start only reads or enters: it can be given to the user.
-fn named(pointer: &'static str, problem: Problem, chain: Vec<Hop>) -> Conflict {
-    let give = giving(&problem);
-    let mut conflict = conflict(pointer, problem, chain);
-    conflict.settle.splice(0..0, give);
-    conflict
+/// Names the path first that the user could be given, among the flags of each conflict that this would
+/// settle. `left` gives what would speak against the plan with other choices.
+pub(super) fn offer(
+    conflicts: &mut [Conflict],
+    choices: &Choices,
+    left: impl Fn(&Choices) -> Option<Vec<Conflict>>,
+) {
+    let offers = conflicts.iter().filter_map(|one| giving(&one.problem));
+    let offers: BTreeMap<RootPath, String> = offers.collect();
+    for (path, flag) in offers.into_iter().take(MOST_OFFERS) {
+        let mut with = choices.clone();
+        with.writable.push(path);
+        let Some(left) = left(&with) else { continue };
+        for conflict in &mut *conflicts {
+            let is_left =
+                |one: &Conflict| (one.pointer, &one.chain) == (conflict.pointer, &conflict.chain);
+            let about = giving(&conflict.problem).is_some_and(|(_, one)| one == flag);
+            if about && !conflict.settle.contains(&flag) && !left.iter().any(is_left) {
+                conflict.settle.insert(0, flag.clone());
+            }
+        }
+    }
 }
 
-/// The flag that gives the user what it is denied, if that may be given.
-pub(super) fn giving(problem: &Problem) -> Option<String> {
+/// The most paths that are tried.
+const MOST_OFFERS: usize = 8;
+
+/// A path that the user is denied and that may be given to it, with the flag that does.
+pub(super) fn giving(problem: &Problem) -> Option<(RootPath, String)> {
     match problem {
         Problem::Denied { path, .. } if !is_system(path) => {
-            Some(format!("--writable {path} (gives it to the user)"))
+            Some((path.clone(), format!("--writable {path} (gives it to the user)")))
         }
         _ => None,
     }
@@ -188,6 +221,16 @@ impl<'a> Check<'a> {
         self.reach(&there).or_else(write).or_else(enter)
     }
 
+    /// What keeps the user from opening what an edge leads to.
+    pub(super) fn along(&self, edge: &Edge, file: &RootPath) -> Option<Problem> {
+        self.way(edge, file).or_else(|| self.open(file))
+    }
+
+    /// What keeps the user from a folder.
+    pub(super) fn entering(&self, folder: &RootPath) -> Option<Problem> {
+        self.reach(folder).or_else(|| self.may(folder, EXECUTE, "enter"))
+    }
+
     /// What keeps the user from what an edge leads to.
     fn way(&self, edge: &Edge, file: &RootPath) -> Option<Problem> {
         edge.links.iter().chain([file]).find_map(|name| self.reach(name))
@@ -195,7 +238,7 @@ impl<'a> Check<'a> {
 
     /// What keeps the user from a directory, or from a file: one that it may execute is as good as one
     /// that it may read.
-    fn open(&self, path: &RootPath) -> Option<Problem> {
+    pub(super) fn open(&self, path: &RootPath) -> Option<Problem> {
         let kind = self.inventory.lookup(path).map(|inode| &inode.kind);
         if kind == Some(&Kind::Directory) {
             return self.may(path, EXECUTE, "enter");
@@ -220,8 +263,8 @@ impl<'a> Check<'a> {
         let written = look.config.working_dir();
         let folder = look.in_working_dir(written)?;
         let found = self.inventory.resolve(&folder).found?;
-        let problem = self.reach(&found).or_else(|| self.may(&found, EXECUTE, "enter"))?;
-        Some(named(pointer::WORKING_DIR, problem, vec![Hop::Word(written.to_owned())]))
+        let problem = self.entering(&found)?;
+        Some(conflict(pointer::WORKING_DIR, problem, vec![Hop::Word(written.to_owned())]))
     }
 
     /// The first directory above a name that the user may not pass.

@@ -295,9 +295,11 @@ impl Writables {
         self.made.extend(left.map(|(path, because)| (path, (user, because))));
         let mut made = std::mem::take(&mut self.made);
         for step in &mut *steps {
-            let Action::AddDirectory { path, owner, .. } = &mut step.action else { continue };
+            let Action::AddDirectory { path, mode, owner, .. } = &mut step.action else { continue };
             let wanted = made.remove(path);
-            if *owner == (0, 0) && self.is_whole(path) {
+            if is_everybodys(path) {
+                (*mode, *owner) = EVERYBODYS;
+            } else if *owner == (0, 0) && self.is_whole(path) {
                 *owner = user;
             }
             if let Some((_, because)) = wanted {
@@ -306,11 +308,20 @@ impl Writables {
         }
         steps.extend(made.into_iter().map(|(path, (owner, because))| {
             let owner = if self.is_whole(&path) { user } else { owner };
-            let action = Action::AddDirectory { path, mode: 0o755, owner, layer: None };
+            let (mode, owner) = if is_everybodys(&path) { EVERYBODYS } else { (0o755, owner) };
+            let action = Action::AddDirectory { path, mode, owner, layer: None };
             Step { action, because }
         }));
         self.list
     }
+}
+
+/// Mode and owner of directories where everybody may write and nobody delete what is another's.
+const EVERYBODYS: (u16, (u32, u32)) = (0o1777, (0, 0));
+
+/// Whether every program takes it that it may write there.
+fn is_everybodys(path: &RootPath) -> bool {
+    matches!(path.as_bytes(), b"tmp" | b"var/tmp")
 }
 
 /// Places by their paths, each once; what has to stay is a volume, whoever else wants memory there.

@@ -78,6 +78,9 @@ pub enum Matcher {
     UnknownUser,
     /// A config that exposes ports below 1024 to a user that is not root.
     LowPort,
+    /// A file that words of the config name, and that the user who would run may not read for root alone
+    /// may.
+    RootOnlyFile,
     /// Files of packages, or with names and in places, that only serve people. They are found while
     /// planning, where the profile asks for it: what of them the start needs is no finding.
     Surplus,

@@ -1,6 +1,6 @@
 //! From an inventory and a config to findings.
 
-use super::{Catalog, Matcher, Rule, files, subject_of};
+use super::{Catalog, Matcher, Rule, files, root_only, subject_of};
 use crate::finding::{Evidence, Finding, Subject as FindingSubject};
 use crate::inventory::{EntryId, Inventory, Kind, Subject};
 use crate::path::lossy;
@@ -22,6 +22,7 @@ fn of_rule(catalog: &Catalog, rule: &Rule, subject: &Subject<'_>) -> Vec<Finding
         Matcher::FileCapability => capabilities(rule, subject.inventory),
         Matcher::RootUser | Matcher::NamedUser | Matcher::UnknownUser => user(rule, subject),
         Matcher::LowPort => low_ports(rule, subject),
+        Matcher::RootOnlyFile => root_only::find(rule, subject),
         Matcher::Surplus | Matcher::Consequence => Vec::new(),
     }
 }

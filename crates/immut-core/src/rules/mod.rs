@@ -13,6 +13,7 @@ mod files;
 mod people;
 mod places;
 mod profile;
+mod root_only;
 
 pub use base::{Base, Part};
 pub use catalog::{Catalog, Error, Executables, Matcher, Places, Rule, Signature};

@@ -9,11 +9,11 @@ use immut_core::name::Repository;
 use immut_core::progress::{Event, Progress, Silent, State, Task};
 use immut_core::store::registry::Environment;
 use immut_core::store::{Layout, Registry, RegistryOptions, Sink};
-use immut_core::{Ahead, Options, Publication, publish, trust};
+use immut_core::{Ahead, Error, Options, Publication, publish, trust};
 use immut_testkit::registry::{self as testkit, Fault, Uploads, habits};
 use immut_testkit::{contents, recipe::Recipe};
 
-use crate::common::{Done, Scene};
+use crate::common::{Done, MARK, Scene, removing};
 
 const REPOSITORY: &str = "demo/app";
 
@@ -261,6 +261,22 @@ fn nothing_is_sent_for_a_run_that_is_refused() {
     let refused = image().entrypoint(&["/bin/bash", "-c", "/app; /app"]);
     assert!(Scene::of(&refused).try_harden(&there.options()).is_err());
     assert!(there.registry.log().is_empty(), "{:?}", there.registry.log());
+}
+
+/// Blobs went ahead; no manifest and no tag does, since the result is audited first.
+#[test]
+fn nothing_names_a_result_that_does_not_pass_its_own_audit() {
+    let there = There::new(testkit::Options::default());
+    let catalog = removing(&["home/nonroot".to_owned()]).catalog;
+    let recipe = image().layer(|l| {
+        l.file("/etc/passwd", 0o644, "root:x:0:0::/root:/x\n").file(format!("/{MARK}"), 0o644, "")
+    });
+    let options = Options { catalog, ..there.options() };
+    let Err(error) = Scene::of(&recipe).try_harden(&options) else { panic!("it passed") };
+    assert!(matches!(error, Error::SelfCheck(_)), "{error}");
+    assert!(there.registry.count("POST", "/uploads/") > 0, "blobs were on their way");
+    assert_eq!(there.registry.count("PUT", "/manifests/"), 0);
+    assert!(there.registry.tags(REPOSITORY).is_empty());
 }
 
 #[test]

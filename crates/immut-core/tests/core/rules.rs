@@ -52,6 +52,10 @@ fn fixture(rule: &str) -> Option<(Recipe, Options)> {
         "low-port" => image.user("7").config(|config| {
             config["config"]["ExposedPorts"] = serde_json::json!({ "80/tcp": {} });
         }),
+        "root-only-file" => with(|l| l.file("/srv/app.conf", 0o600, "x"))
+            .workdir("/srv")
+            .entrypoint(&["/app", "app.conf"])
+            .user("7"),
         "volume" => with(|l| l.dir("/data", 0o755)).user("7").config(|config| {
             config["config"]["Volumes"] = serde_json::json!({ "/data": {} });
         }),
@@ -132,6 +136,52 @@ fn every_rule_has_a_fixture_in_which_it_speaks() {
         let found = found || rule.matcher == Matcher::Surplus;
         assert!(rule.remedy == Remedy::None || found && acted, "{id} does nothing");
     }
+}
+
+#[test]
+fn files_that_words_name_and_only_root_may_read_are_found() {
+    let image = Recipe::new()
+        .layer(|l| {
+            l.file("/app", 0o755, contents::program())
+                .file("/srv/open", 0o644, "x")
+                .file("/srv/shut", 0o600, "x")
+                .file("/srv/group", 0o640, "x")
+                .file("/srv/run-only", 0o711, contents::program())
+                .dir("/locked", 0o700)
+                .file("/locked/file", 0o644, "x")
+                .file("/usr/bin/tool", 0o700, contents::program())
+                .symlink("/link", "srv/shut")
+        })
+        .layer(|l| l.owned(999, 999).file("/srv/other", 0o600, "x"))
+        .workdir("/srv");
+    let found = |recipe: &Recipe| -> Vec<String> {
+        let findings = Scene::of(recipe).plan(&keeping(&["rule:root-user"])).findings;
+        let found = findings.iter().filter(|one| one.rule.as_str() == "root-only-file");
+        found.map(ToString::to_string).collect()
+    };
+    let started = |words: &[&str]| image.clone().entrypoint(&[&["/app"], words].concat());
+    let shut = "root-only-file [info] /srv/shut: mode 0600, is named by /config/Entrypoint";
+    for words in
+        [&["shut"][..], &["/srv/shut"], &["--config=shut"], &["../link"], &["shut", "/link"]]
+    {
+        assert_eq!(found(&started(words)), [shut], "{words:?}");
+        assert_eq!(found(&started(words).user("7:7")), [shut], "{words:?}");
+    }
+    for words in
+        [&["open"][..], &["run-only"], &["other"], &["tool"], &["nothing"], &["/srv"], &[""]]
+    {
+        assert_eq!(found(&started(words)), [""; 0], "{words:?}");
+    }
+    assert_eq!(found(&started(&["group"])).len(), 1);
+    assert_eq!(found(&started(&["group"]).user("7")), [""; 0], "who has no account is in group 0");
+    let locked = "root-only-file [info] /locked/file: is beneath /locked, which has mode 0700, is named by /config/Cmd";
+    assert_eq!(found(&started(&[]).cmd(&["/locked/file"])), [locked]);
+    let check = serde_json::json!({ "Test": ["CMD", "/app", "shut"] });
+    assert_eq!(found(&started(&[]).healthcheck(check)).len(), 1);
+    let mut options = Options::default();
+    options.choices.writable = vec!["/srv/shut".parse().expect("a path")];
+    let done = Scene::of(&started(&["shut"])).harden(&options);
+    assert_eq!(done.hardened.platforms[0].left, [], "the user has it");
 }
 
 #[test]

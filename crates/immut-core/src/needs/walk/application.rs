@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
+use super::budget::Spent;
 use super::{Origin, Walk};
-use crate::inventory::{Inode, Kind};
+use crate::inventory::{Content, Inode, Kind};
 use crate::needs::{Access, Hop, Need};
 use crate::path::RootPath;
 
@@ -16,8 +17,9 @@ static SHARED: LazyLock<Shared> =
     LazyLock::new(|| Shared::parse(CATALOG).expect("the built-in list is tested"));
 
 /// Variables that say where to look for what is followed in another way, or that are no paths of the
-/// application.
-const OTHER_VARIABLES: [&str; 5] = ["HOME", "LD_LIBRARY_PATH", "PATH", "PWD", "TMPDIR"];
+/// application; and those by which people choose a program.
+const OTHER_VARIABLES: [&str; 9] =
+    ["EDITOR", "HOME", "LD_LIBRARY_PATH", "PAGER", "PATH", "PWD", "SHELL", "TMPDIR", "VISUAL"];
 /// The most pieces of one word, or of one variable, that are taken for paths.
 const MOST_PIECES: usize = 64;
 
@@ -74,18 +76,19 @@ impl Walk<'_> {
 
     /// What a word names that is no program: a file with what lies beside it and what it names itself,
     /// or a folder.
-    pub(super) fn place(&mut self, pointer: &'static str, path: &RootPath, origin: &Origin) {
-        if let Some(need) = self.need(pointer, path, Access::Read, origin) {
-            self.beside(pointer, need);
-            self.unread.push_back(need);
-        } else {
-            self.folder(
-                pointer,
-                path,
-                Hop::Folder("a folder that it is told of".to_owned()),
-                origin,
-            );
-        }
+    pub(super) fn place(
+        &mut self,
+        pointer: &'static str,
+        path: &RootPath,
+        origin: &Origin,
+    ) -> Option<usize> {
+        let Some(need) = self.need(pointer, path, Access::Read, origin) else {
+            let why = Hop::Folder("a folder that it is told of".to_owned());
+            return self.folder(pointer, path, why, origin);
+        };
+        self.beside(pointer, need);
+        self.unread.push_back(need);
+        Some(need)
     }
 
     /// The working directory, and what variables of the config name, which its program may open.
@@ -102,10 +105,29 @@ impl Walk<'_> {
             if OTHER_VARIABLES.contains(&name) {
                 continue;
             }
-            for path in pieces(value).filter_map(|piece| piece.parse().ok()) {
-                let why = Hop::Folder(format!("{name} in the environment"));
-                self.folder(pointer, &path, why, &origin);
+            let pieces = value.split_whitespace().flat_map(pieces).take(MOST_PIECES);
+            for path in pieces.filter_map(|piece| piece.parse().ok()) {
+                self.variable(pointer, name, &path, &origin);
             }
+        }
+    }
+
+    /// A path that a variable names: a file as a word names one, of a program or library what it needs,
+    /// or a folder.
+    fn variable(&mut self, pointer: &'static str, name: &str, path: &RootPath, origin: &Origin) {
+        let Some((_, inode)) = self.look.file(path) else {
+            let why = Hop::Folder(format!("{name} in the environment"));
+            self.folder(pointer, path, why, origin);
+            return;
+        };
+        if !self.spend(Spent::Words, 1) {
+            return;
+        }
+        let origin = origin.because(Hop::Variable(name.to_owned()));
+        if let Some(need) = self.place(pointer, path, &origin)
+            && matches!(inode.content, Content::Elf(_))
+        {
+            self.opened(pointer, need, std::slice::from_ref(path));
         }
     }
 

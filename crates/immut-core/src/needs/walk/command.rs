@@ -197,9 +197,12 @@ impl Walk<'_> {
                 }
                 continue;
             }
-            let whole = self.look.in_working_dir(&word.text);
+            let value = word.text.split_once('=').map(|(_, value)| value);
+            let value = value.filter(|value| !value.is_empty());
+            let whole = std::iter::once(word.text.as_str()).chain(value);
+            let whole = whole.filter_map(|name| self.look.in_working_dir(name));
             let parts = pieces(&word.text).filter_map(|piece| piece.parse().ok());
-            for path in whole.into_iter().chain(parts.collect::<Vec<_>>()) {
+            for path in whole.chain(parts).collect::<Vec<_>>() {
                 self.place(word.pointer, &path, &why);
             }
         }

@@ -176,7 +176,8 @@ impl<'a> Asks<'a> {
     /// A conflict where something has to be written that the user may not write.
     fn writing(&self, path: &RootPath, place: Place<'_>) -> Option<Conflict> {
         let problem = self.check.writing(self.draft, path)?;
-        let settle = giving(&problem).into_iter().chain([KEEP_BROKEN.to_owned()]).collect();
+        let give = giving(&problem).map(|(_, flag)| flag);
+        let settle = give.into_iter().chain([KEEP_BROKEN.to_owned()]).collect();
         Some(self.conflict(problem, place, settle))
     }
 

@@ -103,6 +103,48 @@ pub(super) fn cases() -> Vec<Case> {
             gone: /data/others/o
             "#,
         ),
+        minimal("files that variables name, with what they name", {
+            debian_with(|layer| {
+                layer
+                    .file("/x.pem", 0o644, "certificate")
+                    .file("/y.pem", 0o644, "certificate")
+                    .file("/etc/app.ini", 0o644, "model = /data/model.bin\n")
+                    .file("/data/model.bin", 0o644, "\0model")
+                    .file("/data/other.bin", 0o644, "\0other")
+                    .file("/opt/agent.jar", 0o644, "agent")
+                    .file("/opt/other.jar", 0o644, "other")
+                    .file("/usr/bin/chromium", 0o755, app().needs("libextra.so.1").bytes())
+                    .file("/usr/lib/libextra.so.1", 0o755, Build::library("libextra.so.1").bytes())
+            })
+            .env("SSL_CERT_FILE=/x.pem")
+            .env("APP_CONFIG=/etc/app.ini")
+            .env("JAVA_TOOL_OPTIONS=-Xmx1g -javaagent:/opt/agent.jar -Dx=/none")
+            .env("CHROME_BIN=/usr/bin/chromium")
+            .env("SHELL=/bin/bash")
+            .entrypoint(&["app"])
+        })
+        .asks(&[
+            "/x.pem",
+            "/y.pem",
+            "/data/model.bin",
+            "/data/other.bin",
+            "/opt/agent.jar",
+            "/opt/other.jar",
+            "/usr/lib/libextra.so.1",
+            "/usr/bin/bash",
+        ])
+        .expect(
+            r#"
+            stays: /x.pem
+            gone: /y.pem
+            stays: /data/model.bin
+            gone: /data/other.bin
+            stays: /opt/agent.jar
+            gone: /opt/other.jar
+            stays: /usr/lib/libextra.so.1
+            gone: /usr/bin/bash
+            "#,
+        ),
         minimal("files and folders that words name", {
             debian_with(|layer| {
                 layer

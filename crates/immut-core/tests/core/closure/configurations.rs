@@ -221,7 +221,6 @@ pub(super) fn cases() -> Vec<Case> {
             r#"
             refused: /config/Entrypoint user 65532:65532 may not write to /var/lib/redis (mode 0750, owner 999:999) ["redis-server" -> /etc/redis/redis.conf -> line 1: dir /var/lib/redis]
             refused: /config/Entrypoint user 65532:65532 may not write to /run (mode 0755, owner 0:0) ["redis-server" -> /etc/redis/redis.conf -> line 2: logfile /run/redis.log]
-            note: /etc/redis/redis.conf, line 1: dir /var/lib/redis: user 65532:65532 may not enter /var/lib/redis (mode 0750, owner 999:999); --writable /var/lib/redis (gives it to the user)
             "#,
         ),
         case("the same with its app profile", {

@@ -18,7 +18,7 @@ use immut_testkit::model::{Item, read_tar};
 use immut_testkit::recipe::{LayerRecipe, Recipe};
 use serde_json::Value;
 
-use crate::common::{Scene, keeping, words};
+use crate::common::{MARK, Scene, keeping, removing, words};
 
 fn bash(layer: LayerRecipe) -> LayerRecipe {
     layer.file("/bin/bash", 0o755, contents::bash())
@@ -221,6 +221,25 @@ fn invariant_8_a_whiteout_stays_while_it_hides_something() {
         .map(|entry| entry.path)
         .collect();
     assert_eq!(markers, ["secret"]);
+}
+
+/// The catalog of this run removes the home that the run itself makes, so the result has something to
+/// remove.
+#[test]
+fn invariant_7_what_does_not_pass_its_own_audit_is_no_result() {
+    let recipe = Recipe::new().layer(app).entrypoint(&["/app"]).layer(|l| {
+        l.file("/etc/passwd", 0o644, "root:x:0:0::/root:/x\n").file(format!("/{MARK}"), 0o644, "")
+    });
+    let options = removing(&["home/nonroot".to_owned()]);
+    let scene = Scene::of(&recipe);
+    let plan = scene.plan(&options).plan;
+    assert_eq!(plan.conflicts, [], "nothing speaks against it before it is made");
+    let stage = Layout::create(&scene.folder.path().join("audited")).expect("a stage");
+    let error = immut_core::harden(&scene.pinned(), &scene.source(), &stage, &options);
+    let error = error.expect_err("an audit that fails");
+    assert!(matches!(&error, Error::SelfCheck(what) if what.contains("/home/nonroot")), "{error}");
+    assert!(stage.images().expect("images").is_empty(), "nothing names what was made");
+    assert!(scene.harden(&Options::default()).hardened.is_changed(), "without the rule");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use immut_core::Options;
 use immut_core::plan::Action;
 use immut_testkit::contents;
 use immut_testkit::model::Item;
-use immut_testkit::recipe::Recipe;
+use immut_testkit::recipe::{LayerRecipe, Recipe};
 use serde_json::{Value, json};
 
 use super::{NONROOT, harden, image, listed, with_volumes, writing};
@@ -397,6 +397,60 @@ fn files_that_configuration_names_should_be_readable() {
     assert_eq!(told(&recipe, &Options::default()), [expected]);
     assert_eq!(told(&recipe, &writing(&["/certs/key.pem"])), [""; 0]);
     assert_eq!(told(&recipe.user("7"), &Options::default()), [""; 0], "as it ran before");
+}
+
+/// A folder that the program lies in and only root may pass can be given away: offered where that is
+/// all there is to it.
+#[test]
+fn a_locked_folder_of_a_program_is_offered_where_that_settles_it() {
+    let locked = |more: fn(LayerRecipe) -> LayerRecipe| {
+        let program = contents::program();
+        let folder = image(|l| more(l.dir("/locked", 0o700).file("/locked/app", 0o755, &program)));
+        folder.entrypoint(&["/locked/app"])
+    };
+    let settle = |recipe: &Recipe| -> Vec<String> {
+        plan(recipe, &Options::default()).conflicts.remove(0).settle
+    };
+    let recipe = locked(|l| l);
+    assert_eq!(
+        settle(&recipe),
+        ["--writable /locked (gives it to the user)", "--user UID:GID (a user that may)"]
+    );
+    let done = harden(&recipe, &writing(&["/locked"]));
+    assert_eq!(done.view()["locked"].owner, NONROOT);
+    let only_root = |recipe: Recipe, what: &str| {
+        assert_eq!(settle(&recipe), ["--user UID:GID (a user that may)"], "{what}");
+    };
+    let linked = locked(|l| {
+        let l = l.file("/locked/own", 0o700, contents::program());
+        l.hardlink_as("/elsewhere", "/locked/own", 0o700)
+    });
+    only_root(linked.entrypoint(&["/locked/own"]), "its file has a name elsewhere");
+    let system = image(|l| l.dir("/usr/bin", 0o700).file("/usr/bin/x", 0o755, contents::program()));
+    only_root(system.entrypoint(&["/usr/bin/x"]), "a directory of the system");
+}
+
+/// Other programs take it that they may write there, whoever asked for it.
+#[test]
+fn folders_for_everybody_are_made_for_everybody() {
+    let seen = |recipe: Recipe, paths: &[&str], path: &str| {
+        let view = harden(&recipe, &writing(paths)).view();
+        (view[path].item.clone(), view[path].mode, view[path].owner)
+    };
+    let everybodys = (Item::Directory, 0o1777, (0, 0));
+    for path in ["/tmp", "/var/tmp"] {
+        let name = &path[1..];
+        assert_eq!(seen(image(|l| l), &[path], name), everybodys, "{path} is missing");
+        let beneath = format!("{path}/cache");
+        assert_eq!(seen(image(|l| l), &[&beneath], name), everybodys, "{beneath} is missing");
+        assert_eq!(
+            seen(image(|l| l), &[&beneath, path], &beneath[1..]),
+            (Item::Directory, 0o755, NONROOT)
+        );
+        let implied = || image(|l| l.file(&beneath, 0o600, "x"));
+        assert_eq!(seen(implied(), &[path], name), everybodys, "no layer mentions {path}");
+    }
+    assert_eq!(seen(image(|l| l), &["/var/tmp"], "var"), (Item::Directory, 0o755, (0, 0)));
 }
 
 #[test]
