@@ -119,7 +119,7 @@ impl Hash<'_, '_> {
         let mut next = self.order.wide(number(item, 4)?);
         let length = self.order.wide(number(item, 8)?);
         let Some(length) = self.source.header(u64::from(length))? else { return Ok(None) };
-        let mut value = Vec::new();
+        let mut value = Vec::with_capacity(length);
         while value.len() < length {
             let page = self.pages.take(self.source, next)?;
             let here = self.order.short(number(&page, 22)?);

@@ -11,10 +11,11 @@ pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Shows the column `blob` of each row of the table `Packages`.
 pub(super) fn each_blob(source: &mut Source<'_>, see: &mut See<'_>) -> Result<(), Error> {
     let mut database = Database::open(source)?;
-    let mut root = None;
+    let (mut root, mut rows) = (None, 0);
     // The tables are rows of a table themselves: type, name, name of the table, first page.
     database.each_row(1, &mut |row| {
-        let row = row.unwrap_or_default();
+        rows += 1;
+        let row = row.filter(|_| rows <= MOST_TABLES).ok_or(Error::TooLarge)?;
         if column(row, 0) == Some(b"table") && column(row, 1) == Some(b"Packages") {
             root = column(row, 3).and_then(unsigned);
         }
@@ -24,6 +25,9 @@ pub(super) fn each_blob(source: &mut Source<'_>, see: &mut See<'_>) -> Result<()
     // Columns: the row's number, and the header.
     database.each_row(root, &mut |row| see(row.and_then(|row| column(row, 1))))
 }
+
+/// More tables and indexes are no database of rpm, which has some fifty.
+const MOST_TABLES: usize = 10_000;
 
 struct Database<'s, 'a> {
     source: &'s mut Source<'a>,
@@ -94,7 +98,8 @@ impl<'s, 'a> Database<'s, 'a> {
         let Some(length) = self.source.header(size)? else { return Ok(None) };
         let here = self.local(length);
         let Some((here, rest)) = rest.split_at_checked(here) else { return Err(past) };
-        let mut row = here.to_vec();
+        let mut row = Vec::with_capacity(length);
+        row.extend_from_slice(here);
         let mut pointer = if row.len() < length { number(rest, 0)? } else { [0; 4] };
         while row.len() < length {
             let page = self.page(u32::from_be_bytes(pointer))?;
