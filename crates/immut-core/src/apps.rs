@@ -53,6 +53,9 @@ pub struct App {
     pub title: String,
     /// How it is recognised.
     pub recognise: Recognise,
+    /// The account that its data belong to: it runs as this one where the image would run as root.
+    #[serde(default)]
+    pub user: Option<String>,
     /// Starts; the first that fits is taken.
     #[serde(deserialize_with = "text::some")]
     pub start: Vec<Start>,
@@ -169,6 +172,12 @@ impl App {
     /// A built-in profile.
     pub fn named(name: &str) -> Option<&'static Self> {
         Self::builtin().iter().find(|app| app.name == name)
+    }
+
+    /// Whether one of its edits or starts moves a port.
+    pub fn moves(&self, port: u16) -> bool {
+        let edits = self.edits.iter().map(|edit| edit.port);
+        edits.chain(self.start.iter().map(|start| start.port)).any(|one| one == Some(port))
     }
 
     /// The folders it writes to in this image, each with whether it has to be made.

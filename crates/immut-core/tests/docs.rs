@@ -86,7 +86,10 @@ service. A refusal names the profile that would settle it. What was done, and wh
 - **The health check** becomes the profile's only where the image has one that loses its shell.
 - **Configuration** is edited where a search finds something; links are followed inside the image, and each text is
   edited once. What is larger than 1 MiB, no text, or has several names is left alone, and the plan says so.
-- **Ports** move in the image's list too, if an edit moved them.
+- **Ports** move in the image's list too, if an edit or the profile's words of cmd moved them.
+- **The user** of an image that would run as root is the account that its data belong to (`user`), where the image
+  has it: a volume that the image filled as it was stays readable. Without such an account it is 65532, as always;
+  `--user` wins.
 - **What is asked of the user** counts without `--app` too: where the image starts the application itself, and its
   configuration asks for root or for a folder that the user may not write, the image would not start, so it is
   refused with the line. A start that names a file of its own (`nginx -c /srv/nginx.conf`) is not read for that.
@@ -108,11 +111,13 @@ name = "mine"
 title = "My own server"
 needs = ["/srv/templates/**"]               # what stays in every profile
 readable = ["/etc/mine/*.conf"]             # what its user has to be able to read
+user = "mine"                               # whose data are, instead of 65532 where it would be root
 notes = ["the script waited for the database: have the platform restart it"]
 
 [recognise]
 programs = ["/usr/{bin,local/bin}/mine"]    # one has to be there
 entrypoints = ["/docker-entrypoint.sh"]     # scripts that start it
+arguments = ["*.conf"]                      # first words that these give to it, beside -options
 words = ["mine"]                            # first words that mean it
 
 [[start]]
@@ -120,6 +125,7 @@ when = ["/usr/{bin,local/bin}/mine", "/etc/mine/mine.conf"]
 entrypoint = ["{0}", "--foreground"]
 cmd = ["--config", "{1}"]                   # where the image says no words of its own
 healthcheck = ["{0}", "--ping"]
+# port = 80                                 # the port that this cmd moves
 
 [[writable]]
 path = "/var/lib/mine"
@@ -134,12 +140,14 @@ to = 8080
 file = "/etc/mine/*.conf"
 find = '^port = 80$'
 replace = "port = 8080"
+unless = '^socket = '                       # found there, nothing is changed
 port = 80                                   # the port that this moves
 why = "a user other than root may not listen below 1024"
 
 [[asks]]
 file = "/etc/mine/*.conf"                   # without it: the words of the start, one in a line
 writes = '^log = (/.+)$'                    # or root = '^chroot', or folders = ["/var/lib/mine"]
+base = "/var/lib/mine"                      # where relative paths of `writes` begin
 unless = '^--no-log$'                       # found there, or among the words
 
 [env]
@@ -190,6 +198,10 @@ fn app_section(page: &mut String, app: &App) {
     for start in &app.start {
         writeln!(page, "- start: {}", start_line(start)).expect("memory");
     }
+    if let Some(user) = &app.user {
+        writeln!(page, "- runs as the image's `{user}`, where it would run as root")
+            .expect("memory");
+    }
     for one in &app.writable {
         let kind = one.kind.as_str();
         let made = if one.create { ", made where it is missing" } else { "" };
@@ -216,14 +228,14 @@ fn app_section(page: &mut String, app: &App) {
 
 /// What is asked for, with its search and its files as code.
 fn quoted(ask: &Ask) -> String {
-    let Ask { file, unless, demand, .. } = ask;
+    let Ask { file, unless, demand, base, .. } = ask;
     let mut text = ask.to_string();
     let search = match demand {
         Demand::Root(search) | Demand::Writes(search) => Some(search),
         Demand::Folders(_) => None,
     };
     let folders = if let Demand::Folders(folders) = demand { &folders[..] } else { &[] };
-    let globs = file.iter().chain(folders).map(ToString::to_string);
+    let globs = file.iter().chain(base).chain(folders).map(ToString::to_string);
     for part in search.into_iter().chain(unless).map(ToString::to_string).chain(globs) {
         text = text.replace(&part, &format!("`{part}`"));
     }

@@ -19,6 +19,8 @@ pub struct Ask {
     pub named: bool,
     /// What is asked for.
     pub demand: Demand,
+    /// Where a path that has to be written begins if it is a relative one; none: such are passed over.
+    pub base: Option<Pattern>,
     /// Where this is found, in the file or among the words of the start, nothing is asked for.
     pub unless: Option<Search>,
 }
@@ -43,6 +45,7 @@ struct Written {
     named: bool,
     root: Option<Search>,
     writes: Option<Search>,
+    base: Option<Pattern>,
     #[serde(default)]
     folders: Vec<Pattern>,
     unless: Option<Search>,
@@ -53,14 +56,14 @@ impl TryFrom<Written> for Ask {
 
     /// One thing is asked for.
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { file, named, root, writes, folders, unless } = written;
+        let Written { file, named, root, writes, base, folders, unless } = written;
         let demand = match (root, writes, folders) {
             (Some(root), None, folders) if folders.is_empty() => Demand::Root(root),
             (None, Some(writes), folders) if folders.is_empty() => Demand::Writes(writes),
             (None, None, folders) if !folders.is_empty() => Demand::Folders(folders),
             _ => return Err("it asks for one of `root`, `writes` and `folders`".to_owned()),
         };
-        Ok(Self { file, named, demand, unless })
+        Ok(Self { file, named, demand, base, unless })
     }
 }
 
@@ -78,7 +81,10 @@ impl fmt::Display for Ask {
         let place = self.file.as_ref().map_or("the words of the start", |file| &**file);
         match &self.demand {
             Demand::Root(search) => write!(f, "to be root, where {search} is in {place}")?,
-            Demand::Writes(search) => write!(f, "to write what {search} names in {place}")?,
+            Demand::Writes(search) => {
+                write!(f, "to write what {search} names in {place}")?;
+                self.base.iter().try_for_each(|base| write!(f, ", in {base}"))?;
+            }
             Demand::Folders(folders) => {
                 let folders: Vec<&str> = folders.iter().map(|folder| &**folder).collect();
                 write!(f, "to write to {}, by {place}", folders.join(" and "))?;

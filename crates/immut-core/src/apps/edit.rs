@@ -15,6 +15,9 @@ pub struct Edit {
     pub find: Search,
     /// What stands there then; `${1}` is the first group.
     pub replace: String,
+    /// Where this is found in the file, nothing is changed.
+    #[serde(default)]
+    pub unless: Option<Search>,
     /// The port that it moves, if that is what it does.
     #[serde(default)]
     pub port: Option<u16>,
@@ -40,6 +43,9 @@ impl Edit {
     pub fn apply(&self, text: &str) -> Option<Edited> {
         if text.len() > MOST_BYTES {
             return None;
+        }
+        if self.unless.as_ref().is_some_and(|unless| unless.is_in(text)) {
+            return Some(Edited { text: text.to_owned(), count: 0 });
         }
         let expression = self.find.compiled();
         let mut edited = Edited { text: String::with_capacity(text.len()), count: 0 };

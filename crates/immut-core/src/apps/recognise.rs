@@ -20,6 +20,10 @@ pub struct Recognise {
     /// Entrypoint scripts of official images.
     #[serde(default)]
     pub entrypoints: Vec<String>,
+    /// First words that such a script gives to it, without their folder, as globs; those that begin
+    /// with a dash always are.
+    #[serde(default)]
+    pub arguments: Vec<String>,
     /// First words of a start that mean it, without their folder, as globs.
     #[serde(deserialize_with = "text::some")]
     pub words: Vec<String>,
@@ -41,6 +45,8 @@ pub struct Start {
     pub cmd: Vec<String>,
     /// Exec form of a health check, in place of one that needs a shell.
     pub healthcheck: Vec<String>,
+    /// The port that its cmd moves, if that is what it does.
+    pub port: Option<u16>,
 }
 
 /// The same as it is written.
@@ -55,6 +61,7 @@ struct Written {
     cmd: Vec<String>,
     #[serde(default)]
     healthcheck: Vec<String>,
+    port: Option<u16>,
 }
 
 /// A start with its placeholders filled in.
@@ -68,6 +75,8 @@ pub struct Started {
     pub cmd: Vec<String>,
     /// Exec form; empty: no health check of its own.
     pub healthcheck: Vec<String>,
+    /// The port that its cmd moves.
+    pub port: Option<u16>,
 }
 
 /// How a start means an application.
@@ -87,16 +96,17 @@ impl App {
     /// one of its words itself.
     pub fn recognises(&self, matching: &Matching<'_>, argv: &[String]) -> Option<Sign> {
         self.program(matching)?;
-        let Recognise { entrypoints, words, launchers, .. } = &self.recognise;
+        let Recognise { entrypoints, arguments, words, launchers, .. } = &self.recognise;
         let one_of =
             |globs: &[String], word: &str| globs.iter().any(|glob| is_match(glob, last(word)));
         let named = |word: &str| one_of(words, word) || one_of(launchers, word);
+        let passed_on = |word: &str| word.starts_with('-') || one_of(arguments, word);
         let first = argv.first()?;
         let scripted = entrypoints.iter().any(|one| last(one) == last(first));
         let program = match argv.get(1) {
             _ if named(first) => 0,
             Some(word) if scripted && named(word) => 1,
-            Some(word) if scripted && word.starts_with('-') => return Some(Sign::script(1)),
+            Some(word) if scripted && passed_on(word) => return Some(Sign::script(1)),
             None if scripted => return Some(Sign::script(1)),
             _ => return None,
         };
@@ -146,6 +156,7 @@ impl Start {
             entrypoint: fill(&self.entrypoint),
             cmd: fill(&self.cmd),
             healthcheck: fill(&self.healthcheck),
+            port: self.port,
             when,
         })
     }
@@ -156,7 +167,7 @@ impl TryFrom<Written> for Start {
 
     /// Each placeholder has to have its condition.
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { when, entrypoint, cmd, healthcheck } = written;
+        let Written { when, entrypoint, cmd, healthcheck, port } = written;
         let known: BTreeSet<String> = (0..when.len()).map(placeholder).collect();
         for word in entrypoint.iter().chain(&cmd).chain(&healthcheck) {
             let plain = known.iter().fold(word.clone(), |word, one| word.replace(one, ""));
@@ -164,7 +175,7 @@ impl TryFrom<Written> for Start {
                 return Err(format!("{word:?} names a path that its `when` does not have"));
             }
         }
-        Ok(Self { when, entrypoint, cmd, healthcheck })
+        Ok(Self { when, entrypoint, cmd, healthcheck, port })
     }
 }
 

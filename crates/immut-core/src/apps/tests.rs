@@ -22,9 +22,10 @@ fn words(words: &[&str]) -> Vec<String> {
 fn the_profiles_are_sorted() {
     assert!(App::builtin().is_sorted_by_key(|app| &app.name));
     for app in App::builtin() {
-        let Recognise { programs, without, entrypoints, words, launchers } = &app.recognise;
+        let Recognise { programs, without, entrypoints, arguments, words, launchers } =
+            &app.recognise;
         assert!(programs.is_sorted() && without.is_sorted(), "{}", app.name);
-        for list in [entrypoints, words, launchers] {
+        for list in [entrypoints, arguments, words, launchers] {
             assert!(list.is_sorted(), "{}", app.name);
         }
         assert!(app.writable.is_sorted_by_key(|one| &one.path), "{}", app.name);
@@ -47,6 +48,9 @@ fn a_start_is_recognised_by_script_or_word() {
     assert_eq!(sign("nginx", &[]), None);
     let redis = ["docker-entrypoint.sh", "redis-server"];
     assert_eq!(sign("redis", &redis), script(2));
+    assert_eq!(sign("redis", &["docker-entrypoint.sh", "/etc/my.conf", "--save"]), script(1));
+    assert_eq!(sign("redis", &["docker-entrypoint.sh", "my.configuration"]), None);
+    assert_eq!(sign("nginx", &["/docker-entrypoint.sh", "/etc/my.conf"]), None);
     assert_eq!(sign("valkey", &redis), None);
     assert_eq!(sign("postgres", &redis), None);
 }
@@ -146,8 +150,71 @@ fn the_other_edits_match_the_packaged_files() {
 }
 
 #[test]
+fn openresty_writes_where_it_may() {
+    let file = "/usr/local/openresty/nginx/conf/nginx.conf";
+    let mut main = "# user nobody;\n#pid logs/nginx.pid;\nhttp {\n  listen 80;\n}\n".to_owned();
+    let expected = "error_log stderr;\npid /tmp/nginx.pid;\n# user nobody;\n#pid logs/nginx.pid;\nhttp {\n    access_log /dev/stdout;\n  listen 8080;\n}\n";
+    for _ in 0..2 {
+        main = edited("nginx", file, &main);
+        assert_eq!(main, expected);
+    }
+    let own = "pid logs/nginx.pid;\nuser www;\nerror_log logs/error.log warn;\nhttp {\n  access_log logs/access.log main;\n}\n";
+    assert_eq!(
+        edited("nginx", file, own),
+        "pid /tmp/nginx.pid;\n# user: the container's\nerror_log stderr warn;\nhttp {\n  access_log /dev/stdout main;\n}\n"
+    );
+}
+
+#[test]
+fn caddy_and_traefik_listen_above_1024() {
+    let sites = |text| edited("caddy", "/etc/caddy/Caddyfile", text);
+    for (before, after) in [
+        (":80 {\n\tfile_server\n}\n", ":8080 {\n\tfile_server\n}\n"),
+        (":80\nfile_server\n", ":8080\nfile_server\n"),
+        ("http://:80, :81 {\n", "http://:8080, :81 {\n"),
+        (":443 {\n", ":8443 {\n"),
+        (":8000 {\n\treverse_proxy :80\n}\n", ":8000 {\n\treverse_proxy :80\n}\n"),
+        ("# :80 {\n", "# :80 {\n"),
+    ] {
+        assert_eq!(sites(before), after);
+    }
+    let main = |text| edited("traefik", "/etc/traefik/traefik.yml", text);
+    for (before, after) in [
+        ("  web:\n    address: \":80\"\n", "  web:\n    address: \":8080\"\n"),
+        ("    address: :443\n", "    address: :8443\n"),
+        ("address = ':80/tcp'\n", "address = ':8080/tcp'\n"),
+        ("    address: \":8000\"\n", "    address: \":8000\"\n"),
+        ("    address: \"10.0.0.1:80\"\n", "    address: \"10.0.0.1:80\"\n"),
+    ] {
+        assert_eq!(main(before), after);
+    }
+}
+
+#[test]
+fn the_logs_of_apache_go_where_the_container_shows_them() {
+    for (file, before, after) in [
+        ("/etc/httpd/conf/httpd.conf", "ErrorLog \"logs/error_log\"\n", "ErrorLog /dev/stderr\n"),
+        (
+            "/etc/httpd/conf/httpd.conf",
+            "    CustomLog \"logs/access_log\" combined\n",
+            "    CustomLog /dev/stdout combined\n",
+        ),
+        (
+            "/etc/httpd/conf.d/ssl.conf",
+            "<VirtualHost _default_:443>\nTransferLog logs/ssl_access_log\n",
+            "<VirtualHost _default_:8443>\nTransferLog /dev/stdout\n",
+        ),
+        ("/etc/apache2/httpd.conf", "ErrorLog logs/error.log\n", "ErrorLog /dev/stderr\n"),
+        ("/etc/apache2/httpd.conf", "ErrorLog /srv/logs/a\n", "ErrorLog /srv/logs/a\n"),
+    ] {
+        assert_eq!(edited("httpd", file, before), after);
+    }
+}
+
+#[test]
 fn an_edit_counts_what_it_changes() {
-    let edit = &app("nginx").edits[4];
+    let logs = |edit: &&Edit| edit.find.to_string().contains("error_log");
+    let edit = app("nginx").edits.iter().find(logs).expect("an edit of logs");
     let edited = edit.apply("error_log stderr;\nerror_log /var/log/x;\n").expect("an edit");
     assert_eq!((edited.count, edited.text.as_str()), (1, "error_log stderr;\nerror_log stderr;\n"));
 }
@@ -155,7 +222,8 @@ fn an_edit_counts_what_it_changes() {
 #[test]
 fn each_profile_moves_the_ports_that_its_edits_move() {
     for app in App::builtin() {
-        for port in app.edits.iter().filter_map(|edit| edit.port) {
+        let edits = app.edits.iter().filter_map(|edit| edit.port);
+        for port in edits.chain(app.start.iter().filter_map(|start| start.port)) {
             assert!(app.ports.iter().any(|one| one.from == port), "{} {port}", app.name);
         }
     }
@@ -204,6 +272,7 @@ fn what_grows_too_large_is_not_edited() {
         file: "/c".to_owned().try_into().expect("a pattern"),
         find: find.to_owned().try_into().expect("a search"),
         replace: replace.to_owned(),
+        unless: None,
         port: None,
         why: String::new(),
     };

@@ -136,7 +136,9 @@ impl<'a> Fitting<'a> {
         converted: &mut Converted,
     ) -> Result<Fitted<'a>, Error> {
         let before = start_of(&converted.config);
+        let mut moved = None;
         if let Some(new) = self.start(draft, files, choices, &converted.config)? {
+            moved = new.port;
             converted.replace(Action::SetEntrypoint { to: new.entrypoint });
             if choices.cmd.is_none() && new.cmd != converted.config.cmd() {
                 converted.replace(Action::SetCmd { to: new.cmd });
@@ -164,7 +166,12 @@ impl<'a> Fitting<'a> {
             edits: Vec::new(),
             notes: self.app.notes.clone(),
         };
-        Ok(Fitted { fitting: self, applied })
+        Ok(Fitted { fitting: self, applied, moved })
+    }
+
+    /// The account that the application's data belong to.
+    pub(super) fn account(&self) -> Option<&'a str> {
+        self.app.user.as_deref()
     }
 
     /// What makes a plan apply it.
@@ -197,8 +204,9 @@ impl<'a> Fitting<'a> {
             return Err(Error::CmdIsApp { name: self.app.name.clone(), entrypoint });
         }
         let cmd = if words.is_empty() { &started.cmd[..] } else { words };
+        let port = started.port.filter(|_| words.is_empty() && choices.cmd.is_none());
         let entrypoint = command.wrappers.iter().chain(&started.entrypoint).cloned().collect();
-        Ok(Some(NewStart { entrypoint, cmd: cmd.to_vec() }))
+        Ok(Some(NewStart { entrypoint, cmd: cmd.to_vec(), port }))
     }
 
     /// The profile's health check, where the image has one that loses its shell.
@@ -233,12 +241,16 @@ impl<'a> Fitting<'a> {
 struct NewStart {
     entrypoint: Vec<String>,
     cmd: Vec<String>,
+    /// The port that the cmd moves.
+    port: Option<u16>,
 }
 
 /// A profile that fits, with what it does to the config.
 pub(super) struct Fitted<'a> {
     fitting: Fitting<'a>,
     applied: Applied,
+    /// The port that its start moves.
+    moved: Option<u16>,
 }
 
 /// What a profile does, with the files' new contents.
@@ -288,7 +300,7 @@ impl Fitted<'_> {
         names.filter_map(|path| look.inventory.resolve(&path.parse().ok()?).found).collect()
     }
 
-    /// Makes the edits. A port that edits move is moved only if one of them did.
+    /// Makes the edits. A port that edits or starts move is moved only if one of them did.
     pub(super) fn files(
         mut self,
         dropped: &BTreeSet<EntryId>,
@@ -299,11 +311,11 @@ impl Fitted<'_> {
         let app = self.fitting.app;
         self.applied.edits = files;
         self.applied.ports.retain(|port| {
-            let by_edits = app.edits.iter().any(|edit| edit.port == Some(port.from));
-            let moves = !by_edits || ports.contains(&port.from);
+            let moved = self.moved == Some(port.from) || ports.contains(&port.from);
+            let moves = moved || !app.moves(port.from);
             if !moves {
                 notes.push(format!(
-                    "port {} stays exposed: no configuration that app profile {} knows listens on it",
+                    "port {} stays exposed: nothing that app profile {} knows listens on it",
                     port.from, app.name
                 ));
             }

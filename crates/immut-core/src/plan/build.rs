@@ -139,13 +139,12 @@ impl Plan {
         for finding in findings {
             draft_finding(&mut draft, &mut keeping, finding);
         }
-        let user = planned_user(subject, choices);
-        let Outlook { converted, app, mut closure, writables, against } =
-            Outlook::of(&draft, subject, &user, choices, files)?;
+        let Outlook { converted, app, user, mut closure, writables, against } =
+            Outlook::of(&draft, subject, choices, files)?;
         let Against { mut conflicts, unseen: unlooked } = against;
         let look = Look::new(inventory, &converted.config, files);
         let left = |choices: &Choices| {
-            Some(Outlook::of(&draft, subject, &user, choices, files).ok()?.against.conflicts)
+            Some(Outlook::of(&draft, subject, choices, files).ok()?.against.conflicts)
         };
         reach::offer(&mut conflicts, choices, left);
         app::suggest(&mut conflicts, &look, choices, left);
@@ -200,6 +199,7 @@ impl Plan {
 struct Outlook<'a> {
     converted: Converted,
     app: Option<Fitted<'a>>,
+    user: PlannedUser,
     closure: Closure,
     writables: Writables,
     against: Against,
@@ -209,13 +209,14 @@ impl<'a> Outlook<'a> {
     fn of(
         draft: &Draft<'_>,
         subject: &Subject<'_>,
-        user: &PlannedUser,
         choices: &'a Choices,
         files: &Files<'_>,
     ) -> Result<Self, Error> {
         let inventory = subject.inventory;
         let mut converted = convert(draft, choices.applied_to(subject.config), files, choices);
         let fitting = Fitting::chosen(choices, &Look::new(inventory, &converted.config, files))?;
+        let account = fitting.as_ref().and_then(Fitting::account);
+        let user = planned_user(subject, choices, account);
         let app =
             fitting.map(|app| app.apply(draft, files, choices, &mut converted)).transpose()?;
         let look = Look::new(inventory, &converted.config, files);
@@ -225,15 +226,15 @@ impl<'a> Outlook<'a> {
         closure.starts.extend(app.iter().flat_map(|app| app.closure(draft, &look).starts));
         let (mut asked, unseen_places) = places::of(subject.manifest, &look, choices);
         asked.extend(app.iter().flat_map(|app| app.places(&look)));
-        let mut writables = Writables::of(asked, draft, user, choices);
+        let mut writables = Writables::of(asked, draft, &user, choices);
         if let Some(app) = &app {
-            writables.let_read(draft, user, &app.readable(&look), &id("app-profile"));
+            writables.let_read(draft, &user, &app.readable(&look), &id("app-profile"));
         }
         let refusals = &converted.refusals;
         let mut against =
-            conflicts::find(draft, &look, &closure, user, choices, refusals, &writables);
+            conflicts::find(draft, &look, &closure, &user, choices, refusals, &writables);
         against.unseen.extend(unseen_places);
-        Ok(Self { converted, app, closure, writables, against })
+        Ok(Self { converted, app, user, closure, writables, against })
     }
 }
 

@@ -37,9 +37,15 @@ pub(super) fn present_user(subject: &Subject<'_>, choices: &Choices) -> PlannedU
     PlannedUser { change: None, id: choices.user.or(id) }
 }
 
-pub(super) fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedUser {
+/// Who the container will run as; `account` is the one that the data of its application belong to.
+pub(super) fn planned_user(
+    subject: &Subject<'_>,
+    choices: &Choices,
+    account: Option<&str>,
+) -> PlannedUser {
     let written = subject.config.user();
-    let kind = Accounts::of(subject.inventory).kind(written);
+    let accounts = Accounts::of(subject.inventory);
+    let kind = accounts.kind(written);
     let kept = |rule: RuleId| choices.profile.keeps_rule(&rule);
     if let Some(user) = choices.user {
         let rule = if kind == user::Kind::Root { id("root-user") } else { id("chosen-start") };
@@ -50,7 +56,11 @@ pub(super) fn planned_user(subject: &Subject<'_>, choices: &Choices) -> PlannedU
     match kind {
         user::Kind::Root if kept(id("root-user")) => PlannedUser { change: None, id: Some(root) },
         user::Kind::Root => {
-            PlannedUser { change: Some((NONROOT, id("root-user"))), id: Some(NONROOT) }
+            let (user, rule) = match account.map(|name| accounts.kind(name)) {
+                Some(user::Kind::Named(user)) => (user, id("app-profile")),
+                _ => (NONROOT, id("root-user")),
+            };
+            PlannedUser { change: Some((user, rule)), id: Some(user) }
         }
         user::Kind::Numeric(user) => PlannedUser { change: None, id: Some(user) },
         user::Kind::Named(user) if kept(id("named-user")) => {

@@ -215,3 +215,58 @@ fn what_a_profile_needs_stays_in_minimal() {
     assert_eq!(done.paths(), ["bin", "bin/mine", "opt", "opt/x.dat", "srv", "srv/a", "srv/a/b"]);
     assert!(!done.again(&options).is_changed());
 }
+
+/// The user that a plan with the profile ends with, and the rule for it.
+fn user(recipe: &Recipe, options: &Options) -> Option<(String, String)> {
+    let plan = Scene::of(recipe).plan(options).plan;
+    let step = plan.steps.iter().find_map(|step| match &step.action {
+        Action::SetUser { to, .. } => Some((to.clone(), step.because.first()?.to_string())),
+        _ => None,
+    });
+    config_of(recipe, options);
+    step
+}
+
+#[test]
+fn who_owns_the_data_runs_the_application() {
+    let image = |passwd: &str| {
+        scripted(REDIS, &["redis-server"]).layer(|l| l.file("/etc/passwd", 0o644, passwd))
+    };
+    let known = image("root:x:0:0::/root:/bin/bash\nredis:x:999:1000::/home/redis:/bin/sh\n");
+    let of = |user: &str, rule: &str| Some((user.to_owned(), rule.to_owned()));
+    assert_eq!(user(&known, &with("redis")), of("999", "app-profile"));
+    assert_eq!(user(&known, &with("auto")), of("999", "app-profile"));
+    // Whoever says who it is wins, an image that has a user keeps it, and so does one that keeps root.
+    let mut chosen = with("redis");
+    chosen.choices.user = Some("7:7".parse().expect("a user"));
+    assert_eq!(user(&known, &chosen), of("7:7", "root-user"));
+    assert_eq!(user(&known.clone().user("5"), &with("redis")), None);
+    let mut kept = with("redis");
+    kept.choices.profile.keep.push("rule:root-user".parse().expect("a keep"));
+    assert_eq!(user(&known, &kept), None);
+    // An image without the account, or where it is root by another name.
+    let nobody = image("root:x:0:0::/root:/bin/bash\n");
+    assert_eq!(user(&nobody, &with("redis")), of("65532:65532", "root-user"));
+    let root = image("redis:x:0:0::/root:/bin/bash\n");
+    assert_eq!(user(&root, &with("redis")), of("65532:65532", "root-user"));
+}
+
+#[test]
+fn a_port_moves_where_the_profiles_words_move_it() {
+    let image = |cmd: &[&str]| {
+        let exposed = json!({ "80/tcp": {} });
+        scripted("/usr/local/bin/traefik", cmd)
+            .layer(|l| l.file("/entrypoint.sh", 0o755, "#!/bin/bash\nexec \"$@\"\n"))
+            .entrypoint(&["/entrypoint.sh"])
+            .config(|config| config["config"]["ExposedPorts"] = exposed)
+    };
+    let ports = |recipe: &Recipe| config_of(recipe, &with("traefik"))["ExposedPorts"].clone();
+    assert_eq!(ports(&image(&["traefik"])), json!({ "8080/tcp": {} }));
+    assert_eq!(ports(&image(&["--entryPoints.web.address=:80"])), json!({ "80/tcp": {} }));
+    let file = image(&["traefik"]).layer(|l| {
+        l.file("/etc/traefik/traefik.yml", 0o644, "entryPoints:\n  web:\n    address: :80\n")
+    });
+    assert_eq!(ports(&file), json!({ "8080/tcp": {} }));
+    let other = file.layer(|l| l.file("/etc/traefik/traefik.yml", 0o644, "api: {}\n"));
+    assert_eq!(ports(&other), json!({ "80/tcp": {} }));
+}

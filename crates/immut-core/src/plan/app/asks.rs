@@ -141,7 +141,7 @@ impl<'a> Asks<'a> {
             Demand::Root(_) => conflicts.extend(self.root(file, &found)),
             Demand::Writes(_) => {
                 for found in &found {
-                    let path = found.group.as_deref().and_then(|path| self.path(path));
+                    let path = found.group.as_deref().and_then(|path| self.path(ask, path));
                     let place = Place { file, found: Some(found) };
                     conflicts.extend(path.and_then(|path| self.writing(&path, place)));
                 }
@@ -156,10 +156,13 @@ impl<'a> Asks<'a> {
     }
 
     /// A path of a configuration, a variable at its beginning set.
-    fn path(&self, written: &str) -> Option<RootPath> {
-        let Some(rest) = written.strip_prefix("${") else { return absolute(written) };
-        let (name, rest) = rest.split_once('}')?;
-        absolute(&(self.look.config.env(name)? + rest))
+    fn path(&self, ask: &Ask, written: &str) -> Option<RootPath> {
+        if let Some(rest) = written.strip_prefix("${") {
+            let (name, rest) = rest.split_once('}')?;
+            return absolute(&(self.look.config.env(name)? + rest));
+        }
+        let within = ask.base.as_deref().filter(|_| !written.starts_with('/'));
+        absolute(&within.map_or_else(|| written.to_owned(), |base| format!("{base}/{written}")))
     }
 
     /// A conflict where root is asked for, by the first place of several.

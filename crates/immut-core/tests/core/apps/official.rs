@@ -19,7 +19,7 @@ struct Image {
 
 const SCRIPT: &[&str] = &["docker-entrypoint.sh"];
 
-const IMAGES: [Image; 21] = [
+const IMAGES: [Image; 26] = [
     Image {
         app: "caddy",
         programs: &["/usr/bin/caddy"],
@@ -45,6 +45,25 @@ const IMAGES: [Image; 21] = [
             "cfg:default.paths.logs=/var/log/grafana",
             "cfg:default.paths.plugins=/var/lib/grafana/plugins",
             "cfg:default.paths.provisioning=/etc/grafana/provisioning",
+        ],
+    },
+    Image {
+        app: "grafana",
+        programs: &["/usr/share/grafana/bin/grafana-server"],
+        files: &["/etc/grafana/grafana.ini"],
+        entrypoint: &["/run.sh"],
+        cmd: &["--verbose"],
+        start: &[
+            "/usr/share/grafana/bin/grafana-server",
+            "--homepath=/usr/share/grafana",
+            "--config=/etc/grafana/grafana.ini",
+            "--packaging=docker",
+            "cfg:default.log.mode=console",
+            "cfg:default.paths.data=/var/lib/grafana",
+            "cfg:default.paths.logs=/var/log/grafana",
+            "cfg:default.paths.plugins=/var/lib/grafana/plugins",
+            "cfg:default.paths.provisioning=/etc/grafana/provisioning",
+            "--verbose",
         ],
     },
     Image {
@@ -76,6 +95,14 @@ const IMAGES: [Image; 21] = [
         entrypoint: &[],
         cmd: &["apache2ctl", "-D", "FOREGROUND"],
         start: &["/usr/sbin/apache2", "-DFOREGROUND", "-E", "/dev/stderr", "-D", "FOREGROUND"],
+    },
+    Image {
+        app: "httpd",
+        programs: &["/usr/sbin/apache2"],
+        files: &["/etc/apache2/apache2.conf"],
+        entrypoint: &["docker-php-entrypoint"],
+        cmd: &["apache2-foreground"],
+        start: &["/usr/sbin/apache2", "-DFOREGROUND", "-E", "/dev/stderr"],
     },
     Image {
         app: "jvm",
@@ -116,6 +143,14 @@ const IMAGES: [Image; 21] = [
         entrypoint: &["/docker-entrypoint.sh"],
         cmd: &["nginx", "-g", "daemon off;"],
         start: &["/usr/sbin/nginx", "-g", "daemon off;"],
+    },
+    Image {
+        app: "nginx",
+        programs: &["/usr/local/openresty/nginx/sbin/nginx"],
+        files: &["/usr/local/openresty/nginx/conf/nginx.conf"],
+        entrypoint: &[],
+        cmd: &["/usr/local/openresty/bin/openresty", "-g", "daemon off;"],
+        start: &["/usr/local/openresty/bin/openresty", "-g", "daemon off;"],
     },
     Image {
         app: "node",
@@ -183,6 +218,14 @@ const IMAGES: [Image; 21] = [
     },
     Image {
         app: "redis",
+        programs: &["/usr/local/bin/redis-server"],
+        files: &["/my.conf"],
+        entrypoint: SCRIPT,
+        cmd: &["/my.conf"],
+        start: &["/usr/local/bin/redis-server", "/my.conf"],
+    },
+    Image {
+        app: "redis",
         programs: &["/usr/bin/redis-server", "/usr/bin/redis-cli"],
         files: &["/etc/redis/redis.conf"],
         entrypoint: SCRIPT,
@@ -202,6 +245,14 @@ const IMAGES: [Image; 21] = [
         app: "traefik",
         programs: &["/usr/local/bin/traefik"],
         files: &[],
+        entrypoint: &["/entrypoint.sh"],
+        cmd: &["traefik"],
+        start: &["/usr/local/bin/traefik", "--entryPoints.http.address=:8080"],
+    },
+    Image {
+        app: "traefik",
+        programs: &["/usr/local/bin/traefik"],
+        files: &["/etc/traefik/traefik.yml"],
         entrypoint: &["/entrypoint.sh"],
         cmd: &["traefik"],
         start: &["/usr/local/bin/traefik"],
@@ -226,6 +277,10 @@ impl Image {
             .layer(|l| {
                 let l = self.programs.iter().fold(l, |l, path| program(l, path));
                 let l = self.files.iter().fold(l, |l, path| l.file(path, 0o644, "# empty\n"));
+                let l = l.symlink(
+                    "/usr/local/openresty/bin/openresty",
+                    "/usr/local/openresty/nginx/sbin/nginx",
+                );
                 let scripts = starts.iter().chain(&more).chain(&last);
                 scripts.fold(l, |l, path| l.file(path, 0o755, script))
             })

@@ -265,6 +265,28 @@ pub(super) fn cases() -> Vec<Case> {
             refused: /config/Entrypoint user 65532:65532 may not write to /var/log/apache2 (mode 0750, owner 0:0) ["apache2" -> /etc/apache2/apache2.conf -> line 1: ErrorLog ${APACHE_LOG_DIR}/error.log]
             "#,
         ),
+        case("httpd with logs in the folder of its root, as Red Hat has it", red_hat()).expect(
+            r#"
+            refused: /config/Entrypoint user 65532:65532 may not write to /var/log/httpd (mode 0700, owner 0:0) ["httpd" -> /etc/httpd/conf/httpd.conf -> line 2: ErrorLog "logs/error_log"]
+            refused: /config/Entrypoint user 65532:65532 may not write to /run/httpd (mode 0755, owner 0:0) ["httpd" -> /etc/httpd/conf/httpd.conf -> app profile httpd]
+            "#,
+        ),
+        case("the same with its app profile", red_hat())
+            .with(with_app("httpd"))
+            .works_without_a_shell()
+            .expect(
+                r#"
+                Env ["PATH=/usr/local/bin:/usr/bin:/bin","PATH=/usr/sbin:/usr/bin:/bin","APACHE_LOCK_DIR=/run/apache2","APACHE_LOG_DIR=/var/log/apache2","APACHE_PID_FILE=/run/apache2/apache2.pid","APACHE_RUN_DIR=/run/apache2","APACHE_RUN_GROUP=www-data","APACHE_RUN_USER=www-data"]
+                "#,
+            ),
+        case("OpenResty, which writes to its own folder by default", openresty()).expect(
+            r#"
+            refused: /config/Entrypoint user 65532:65532 may not write to /usr/local/openresty/nginx/logs (mode 0755, owner 0:0) ["openresty" -> /usr/local/openresty/nginx/conf/nginx.conf -> app profile nginx]
+            "#,
+        ),
+        case("the same with its app profile", openresty())
+            .with(with_app("nginx"))
+            .works_without_a_shell(),
         case("Prometheus with the data of another user", {
             prometheus().user("root")
         })
@@ -275,6 +297,27 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case("Prometheus as its own user", prometheus().user("65534")).works_without_a_shell(),
     ]
+}
+
+fn red_hat() -> Recipe {
+    let text = "ServerRoot \"/etc/httpd\"\nErrorLog \"logs/error_log\"\n";
+    image("/usr/sbin/httpd", "/etc/httpd/conf/httpd.conf", text, |layer| {
+        layer
+            .dir("/run/httpd", 0o755)
+            .dir("/var/log/httpd", 0o700)
+            .symlink("/etc/httpd/logs", "../../var/log/httpd")
+    })
+    .entrypoint(&["httpd", "-DFOREGROUND"])
+}
+
+fn openresty() -> Recipe {
+    let file = "/usr/local/openresty/nginx/conf/nginx.conf";
+    let text = "#pid logs/nginx.pid;\nhttp {\n  client_body_temp_path /tmp/body;\n}\n";
+    let program = "/usr/local/openresty/nginx/sbin/nginx";
+    image(program, file, text, |layer| {
+        layer.dir("/usr/local/openresty/nginx/logs", 0o755).symlink("/usr/bin/openresty", program)
+    })
+    .entrypoint(&["openresty", "-g", "daemon off;"])
 }
 
 fn prometheus() -> Recipe {
