@@ -15,8 +15,8 @@ use super::remarks::remarks;
 use super::user::{PlannedUser, planned_user};
 use super::writable::Writables;
 use super::{
-    Action, Choices, Healthcheck, Kept, Plan, Step, Totals, accounts, choices, command_line,
-    conflicts, layering, packages, places, reach, surplus, unreadable,
+    Action, Choices, Conflict, Healthcheck, Kept, Plan, Step, Totals, accounts, choices,
+    command_line, conflicts, layering, packages, places, reach, surplus, unreadable,
 };
 use crate::finding::{Finding, Remedy, RuleId, Subject as FindingSubject};
 use crate::image::{Compression, RuntimeConfig};
@@ -143,11 +143,9 @@ impl Plan {
             Outlook::of(&draft, subject, choices, files)?;
         let Against { mut conflicts, unseen: unlooked } = against;
         let look = Look::new(inventory, &converted.config, files);
-        let left = |choices: &Choices| {
+        suggest(&mut conflicts, &look, choices, |choices| {
             Some(Outlook::of(&draft, subject, choices, files).ok()?.against.conflicts)
-        };
-        reach::offer(&mut conflicts, choices, left);
-        app::suggest(&mut conflicts, &look, choices, left);
+        });
         closure.tell_shell_users(&look);
         if choices.profile.removes > Removes::Findings {
             let needed = needed(&keeping, &look, &user, &closure, &writables);
@@ -236,6 +234,18 @@ impl<'a> Outlook<'a> {
         against.unseen.extend(unseen_places);
         Ok(Self { converted, app, user, closure, writables, against })
     }
+}
+
+/// Names what would settle conflicts, first among their flags: an app profile, or what may be given to
+/// the user. `left` gives what would speak against the plan with other choices.
+fn suggest(
+    conflicts: &mut [Conflict],
+    look: &Look<'_>,
+    choices: &Choices,
+    left: impl Fn(&Choices) -> Option<Vec<Conflict>> + Copy,
+) {
+    reach::offer(conflicts, choices, left);
+    app::suggest(conflicts, look, choices, left);
 }
 
 /// What stays although nothing but findings were to go.

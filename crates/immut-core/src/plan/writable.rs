@@ -308,8 +308,8 @@ impl Writables {
         }
         steps.extend(made.into_iter().map(|(path, (owner, because))| {
             let owner = if self.is_whole(&path) { user } else { owner };
-            let (mode, owner) = if is_everybodys(&path) { EVERYBODYS } else { (0o755, owner) };
-            let action = Action::AddDirectory { path, mode, owner, layer: None };
+            let (bits, owner) = if is_everybodys(&path) { EVERYBODYS } else { (0o755, owner) };
+            let action = Action::AddDirectory { path, mode: bits, owner, layer: None };
             Step { action, because }
         }));
         self.list
