@@ -33,6 +33,7 @@ pub(crate) fn app(app: &App) {
     list(&mut text, "program", recognise.programs.iter());
     list(&mut text, "but without", recognise.without.iter());
     list(&mut text, "script", recognise.entrypoints.iter());
+    list(&mut text, "its words", recognise.arguments.iter());
     list(&mut text, "word", recognise.words.iter().chain(&recognise.launchers));
     writeln!(text, "\n{BOLD}starts{BOLD:#}, the first that fits").ok();
     app.start.iter().for_each(|one| start(&mut text, one));
@@ -45,6 +46,7 @@ pub(crate) fn app(app: &App) {
             format!("{}  {DIM}{kind}{made}{DIM:#}", one.path)
         }),
     );
+    section(&mut text, "runs as, where it would run as root", app.user.iter());
     section(
         &mut text,
         "moves ports",
@@ -56,7 +58,10 @@ pub(crate) fn app(app: &App) {
         app.edits.iter().map(|edit| {
             format!(
                 "{}\n    {}\n    -> {}\n    {DIM}{}{DIM:#}",
-                edit.file, edit.find, edit.replace, edit.why
+                edit.file,
+                edit.find,
+                edit.replace.escape_debug(),
+                edit.why
             )
         }),
     );

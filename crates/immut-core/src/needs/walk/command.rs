@@ -78,7 +78,8 @@ impl Walk<'_> {
                 if !origin.cut {
                     self.unseen(format!("{}: {reason}", first.pointer));
                 }
-                if WRAPPERS.of_program(&first.text).is_some_and(|one| one.switches) {
+                let switches = WRAPPERS.of_program(&first.text).is_some_and(|one| one.switches);
+                if switches && words.len() > 1 {
                     self.switch(first.pointer, Vec::new(), origin);
                 }
                 self.named(&words[1..], origin);

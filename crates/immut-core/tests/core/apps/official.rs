@@ -276,7 +276,10 @@ impl Image {
         scripted("/bin/other", self.cmd)
             .layer(|l| {
                 let l = self.programs.iter().fold(l, |l, path| program(l, path));
-                let l = self.files.iter().fold(l, |l, path| l.file(path, 0o644, "# empty\n"));
+                let text = |path: &str| {
+                    if path.ends_with("/nginx.conf") { "http {\n}\n" } else { "# empty\n" }
+                };
+                let l = self.files.iter().fold(l, |l, path| l.file(path, 0o644, text(path)));
                 let l = l.symlink(
                     "/usr/local/openresty/bin/openresty",
                     "/usr/local/openresty/nginx/sbin/nginx",
