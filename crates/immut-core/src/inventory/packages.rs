@@ -172,7 +172,7 @@ fn decide(inventory: &Inventory) -> bool {
         let path = path.parse().ok();
         path.is_some_and(|path| inventory.text(&path).is_some())
     };
-    APK.iter().chain(&STATUS).any(|path| there(&path)) || rpm::PATHS.iter().any(|path| read(&path))
+    APK.iter().chain(&STATUS).any(there) || rpm::PATHS.iter().any(read)
 }
 
 fn listed_package(path: &RootPath) -> Option<(&str, &'static str)> {

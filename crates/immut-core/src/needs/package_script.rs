@@ -67,8 +67,8 @@ impl Look<'_> {
     pub(crate) fn package_start(&self, words: &[String]) -> Option<Vec<String>> {
         let (at, wrappers) = self.unwrapped(words);
         // Official images start a script with the application's own command for its arguments.
-        let scripts = [&words[at..], words.get(1..)?].into_iter();
-        let script = scripts.filter_map(|words| self.package_script(words)).next()?;
+        let mut scripts = [&words[at..], words.get(1..)?].into_iter();
+        let script = scripts.find_map(|words| self.package_script(words))?;
         let form = ShellForm::of(&script.command).exec_form(self, Purpose::Start).ok()?;
         let here = self.in_working_dir(".")? == script.folder;
         if !here || !form.env.is_empty() || form.workdir.is_some() {

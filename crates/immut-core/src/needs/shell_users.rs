@@ -168,7 +168,7 @@ impl Language {
 
     /// Whether a first line `#!` starts its interpreter.
     fn runs(&self, line: &[u8]) -> bool {
-        let words = line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let mut names = words.filter_map(|word| word.rsplit(|byte| *byte == b'/').next());
         names.any(|name| str::from_utf8(name).is_ok_and(|name| self.programs.is_match(name)))
     }

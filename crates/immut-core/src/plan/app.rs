@@ -312,14 +312,14 @@ impl Fitted<'_> {
         self.applied.edits = files;
         self.applied.ports.retain(|port| {
             let moved = self.moved == Some(port.from) || ports.contains(&port.from);
-            let moves = moved || !app.moves(port.from);
-            if !moves {
+            let goes = moved || !app.moves(port.from);
+            if !goes {
                 notes.push(format!(
                     "port {} stays exposed: nothing that app profile {} knows listens on it",
                     port.from, app.name
                 ));
             }
-            moves
+            goes
         });
         Ok(Profiled { applied: self.applied, contents, notes })
     }

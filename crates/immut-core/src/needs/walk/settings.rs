@@ -67,7 +67,7 @@ impl Walk<'_> {
         let literal = words.iter().take_while(|word| !word.contains("%("));
         let literal: Vec<Word> = literal.map(|word| Word::new(pointer, word)).collect();
         let (cut, why) = (literal.len() < words.len(), vec![shown(line, number)]);
-        self.exec(&literal, &Origin { cut, why, ..Origin::from(need, false) });
+        self.exec(&literal, &Origin { why, cut, ..Origin::from(need, false) });
     }
 
     /// A path that a line names; a folder by a pattern is more configuration. Programs are left out:

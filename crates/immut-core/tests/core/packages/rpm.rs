@@ -62,7 +62,7 @@ fn packages_are_listed_and_the_database_stays_byte_for_byte() {
         "/{DATABASE}: rpm databases are not edited; it still names 2 packages that are removed and 1 \
          of which files are gone"
     );
-    assert_eq!(unseen(&done), [told.clone()]);
+    assert_eq!(unseen(&done), std::slice::from_ref(&told));
     let again = done.again_in("third", &removing(&ASKED.map(str::to_owned)));
     assert_eq!(again.platforms[0].plan.unseen, [told], "what a later run sees is the same");
 }
