@@ -237,7 +237,8 @@ fn quoted(ask: &Ask) -> String {
     let folders = if let Demand::Folders(folders) = demand { &folders[..] } else { &[] };
     let globs = file.iter().chain(base).chain(folders).map(ToString::to_string);
     for part in search.into_iter().chain(unless).map(ToString::to_string).chain(globs) {
-        text = text.replace(&part, &format!("`{part}`"));
+        // A folder also begins the names of files in it, which are quoted already.
+        text = text.replace(&format!(" {part}"), &format!(" `{part}`"));
     }
     text
 }
