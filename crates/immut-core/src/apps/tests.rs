@@ -153,7 +153,10 @@ fn the_other_edits_match_the_packaged_files() {
 fn openresty_writes_where_it_may() {
     let file = "/usr/local/openresty/nginx/conf/nginx.conf";
     let mut main = "# user nobody;\n#pid logs/nginx.pid;\nhttp {\n  listen 80;\n}\n".to_owned();
-    let expected = "error_log stderr;\npid /tmp/nginx.pid;\n# user nobody;\n#pid logs/nginx.pid;\nhttp {\n    access_log /dev/stdout;\n  listen 8080;\n}\n";
+    let bodies = "http {\n    client_body_temp_path /tmp/client_body;\n    fastcgi_temp_path /tmp/fastcgi;\n    proxy_temp_path /tmp/proxy;\n    scgi_temp_path /tmp/scgi;\n    uwsgi_temp_path /tmp/uwsgi;";
+    let expected = format!(
+        "error_log stderr;\npid /tmp/nginx.pid;\n# user nobody;\n#pid logs/nginx.pid;\n{bodies}\n    access_log /dev/stdout;\n  listen 8080;\n}}\n"
+    );
     for _ in 0..2 {
         main = edited("nginx", file, &main);
         assert_eq!(main, expected);
@@ -161,7 +164,9 @@ fn openresty_writes_where_it_may() {
     let own = "pid logs/nginx.pid;\nuser www;\nerror_log logs/error.log warn;\nhttp {\n  access_log logs/access.log main;\n}\n";
     assert_eq!(
         edited("nginx", file, own),
-        "pid /tmp/nginx.pid;\n# user: the container's\nerror_log stderr warn;\nhttp {\n  access_log /dev/stdout main;\n}\n"
+        format!(
+            "pid /tmp/nginx.pid;\n# user: the container's\nerror_log stderr warn;\n{bodies}\n  access_log /dev/stdout main;\n}}\n"
+        )
     );
 }
 
