@@ -1,18 +1,9 @@
 //! What an application opens by names that it makes up: what lies beside it, in `minimal`.
 
 use immut_testkit::elf::Build;
-use immut_testkit::recipe::Recipe;
 
 use super::bases::{app, debian_with};
-use super::{Case, case};
-use crate::common::profile;
-
-fn minimal(name: &'static str, image: Recipe) -> Case {
-    let choose = |options: &mut immut_core::Options| {
-        options.choices.profile = profile("minimal").choices.profile;
-    };
-    case(name, image).with(choose).works_without_a_shell()
-}
+use super::{Case, minimal};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![

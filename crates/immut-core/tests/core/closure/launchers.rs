@@ -5,7 +5,7 @@ use immut_testkit::elf::Build;
 use immut_testkit::recipe::{LayerRecipe, Recipe};
 
 use super::bases::{app, debian_with};
-use super::{Case, case};
+use super::{Case, case, minimal};
 
 pub(super) fn cases() -> Vec<Case> {
     [packages(), supervisors(), unknown(), sources()].into_iter().flatten().collect()
@@ -112,12 +112,10 @@ fn supervisors() -> Vec<Case> {
             unseen: /config/Cmd: /usr/bin/python3 has nothing of what it loads by name (python: a Python's library and packages)
             "#,
         ),
-        case(
+        minimal(
             "supervisord that starts programs",
             supervised(plain, &["supervisord", "-c", "/etc/supervisor/supervisord.conf"], |l| l),
         )
-        .works_without_a_shell()
-        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
         .asks(&["/usr/local/bin/app"])
         .expect(
             r#"
@@ -209,7 +207,7 @@ fn unknown() -> Vec<Case> {
             refused: /config/Cmd needs /usr/bin/dash, which rule shell removes ["wait-for" -> /usr/bin/wait-for -> "/start.sh" -> /start.sh -> #!/bin/sh -> /bin (link) -> /usr/bin/sh (link) -> /usr/bin/dash]
             "#,
         ),
-        case(
+        minimal(
             "a program after one that may run it",
             waits(|layer| {
                 let server = app().needs("libshop.so.1");
@@ -221,15 +219,13 @@ fn unknown() -> Vec<Case> {
             })
             .cmd(&["wait-for", "db:5432", "--", "server"]),
         )
-        .works_without_a_shell()
-        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
         .asks(&["/usr/lib/libshop.so.1"])
         .expect(
             r#"
             stays: /usr/lib/libshop.so.1
             "#,
         ),
-        case("an executable script that an interpreter is told of", {
+        minimal("an executable script that an interpreter is told of", {
             debian_with(|layer| {
                 layer
                     .file("/usr/bin/node", 0o755, app().bytes())
@@ -239,15 +235,13 @@ fn unknown() -> Vec<Case> {
             .cmd(&["node", "/data/shop/server.js"])
             .user("1000")
         })
-        .works_without_a_shell()
-        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
         .asks(&["/data/shop/node_modules/y/index.js"])
         .expect(
             r#"
             stays: /data/shop/node_modules/y/index.js
             "#,
         ),
-        case("a .NET program with a host of its own", {
+        minimal("a .NET program with a host of its own", {
             debian_with(|layer| {
                 layer
                     .file("/app/Shop", 0o755, app().bytes())
@@ -258,15 +252,13 @@ fn unknown() -> Vec<Case> {
             .workdir("/app")
             .user("1000")
         })
-        .works_without_a_shell()
-        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
         .asks(&["/usr/share/dotnet/host/fxr/8.0.1/libhostfxr.so"])
         .expect(
             r#"
             stays: /usr/share/dotnet/host/fxr/8.0.1/libhostfxr.so
             "#,
         ),
-        case("configuration that has the program's name", {
+        minimal("configuration that has the program's name", {
             debian_with(|layer| {
                 layer
                     .file("/usr/sbin/squid", 0o755, app().bytes())
@@ -276,8 +268,6 @@ fn unknown() -> Vec<Case> {
             .cmd(&["/usr/sbin/squid", "-N"])
             .user("1000")
         })
-        .works_without_a_shell()
-        .with(|options| options.choices.profile = crate::common::profile("minimal").choices.profile)
         .asks(&["/etc/squid/squid.conf", "/etc/other/other.conf"])
         .expect(
             r#"

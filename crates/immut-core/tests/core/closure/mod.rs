@@ -37,7 +37,7 @@ use immut_core::{Options, check};
 use immut_testkit::recipe::Recipe;
 use serde_json::Value;
 
-use crate::common::{Done, Scene, describe, removed};
+use crate::common::{Done, Scene, describe, profile, removed};
 
 /// An image, how it is hardened, and what is to become of it.
 struct Case {
@@ -52,6 +52,14 @@ struct Case {
 fn case(name: &'static str, image: Recipe) -> Case {
     let options = Options { jobs: 1, ..Options::default() };
     Case { name, image, options, works_without_a_shell: false, asked: &[], expected: "" }
+}
+
+/// One in `minimal`, where a conflict would be a false alarm.
+fn minimal(name: &'static str, image: Recipe) -> Case {
+    let choose = |options: &mut Options| {
+        options.choices.profile = profile("minimal").choices.profile;
+    };
+    case(name, image).with(choose).works_without_a_shell()
 }
 
 impl Case {
