@@ -1,11 +1,11 @@
 //! [`Search`]: what is looked for in a configuration file.
 
 use regex_lite::{Regex, RegexBuilder};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A regular expression; `^` and `$` are the ends of a line. It is compiled when it is used, and takes
 /// no more time than the text is long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Search(String);
 

@@ -61,7 +61,7 @@ pub(super) fn denied_words(look: &Look<'_>, closure: &Closure, check: &Check<'_>
     conflicts
 }
 
-/// The most words that are told of.
+/// The most that is told of what a user may not read.
 pub(super) const MOST_TOLD: usize = 20;
 
 /// The words of the config's commands.
@@ -131,11 +131,16 @@ const MOST_OFFERS: usize = 8;
 /// A path that the user is denied and that may be given to it, with the flag that does.
 pub(super) fn giving(problem: &Problem) -> Option<(RootPath, String)> {
     match problem {
-        Problem::Denied { path, .. } if !is_system(path) => {
-            Some((path.clone(), format!("--writable {path} (gives it to the user)")))
-        }
+        Problem::Denied { path, .. } => Some((path.clone(), flags([path])?)),
         _ => None,
     }
+}
+
+/// The flags that give paths to the user, if they may be given.
+pub(super) fn flags<'a>(paths: impl IntoIterator<Item = &'a RootPath>) -> Option<String> {
+    let flags = paths.into_iter().filter(|path| !is_system(path));
+    let flags: Vec<String> = flags.map(|path| format!("--writable {path}")).collect();
+    (!flags.is_empty()).then(|| format!("{} (gives it to the user)", flags.join(" ")))
 }
 
 /// Who asks, with all groups.

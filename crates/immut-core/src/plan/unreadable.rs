@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::drops::Draft;
-use super::places::is_system;
-use super::reach::{Check, Words};
+use super::reach::{Check, MOST_TOLD, Words, flags};
 use super::user::PlannedUser;
 use super::writable::Writables;
 use super::{Conflict, Problem, accounts};
@@ -12,8 +11,6 @@ use crate::inventory::Kind;
 use crate::needs::{Access, Closure, Edge, Hop, Look, Start};
 use crate::path::RootPath;
 
-/// The most that is told.
-const MOST_TOLD: usize = 20;
 /// The most that is listed of one folder.
 const MOST_LISTED: usize = 3;
 
@@ -217,11 +214,4 @@ fn listed(problem: &Problem) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// The flags that give paths to the user, if they may be given.
-fn flags<'a>(paths: impl IntoIterator<Item = &'a RootPath>) -> Option<String> {
-    let flags = paths.into_iter().filter(|path| !is_system(path));
-    let flags: Vec<String> = flags.map(|path| format!("--writable {path}")).collect();
-    (!flags.is_empty()).then(|| format!("{} (gives it to the user)", flags.join(" ")))
 }

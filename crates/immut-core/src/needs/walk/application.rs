@@ -105,8 +105,7 @@ impl Walk<'_> {
             if OTHER_VARIABLES.contains(&name) {
                 continue;
             }
-            let pieces = value.split_whitespace().flat_map(pieces).take(MOST_PIECES);
-            for path in pieces.filter_map(|piece| piece.parse().ok()) {
+            for path in pieces(value).filter_map(|piece| piece.parse().ok()) {
                 self.variable(pointer, name, &path, &origin);
             }
         }
@@ -165,8 +164,8 @@ impl Walk<'_> {
 
 /// The parts of a text that may be absolute paths: of `--config=/a.conf`, `/a:/b/*` and `-I/lib`.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let pieces = text.split([':', ',', ';', '=', ' ', '@']);
-    let pieces = pieces.map(|piece| piece.trim_end_matches("/*"));
+    let ends = |c: char| c.is_whitespace() || ":,;=@".contains(c);
+    let pieces = text.split(ends).map(|piece| piece.trim_end_matches("/*"));
     let path = |piece: &'_ str| match piece.strip_prefix('-') {
         Some(option) => option.find('/').map(|at| at + 1),
         None => piece.starts_with('/').then_some(0),

@@ -33,11 +33,9 @@ pub struct Package {
 /// What becomes of the packages that an image's databases name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Packages {
-    /// Nothing is left of them but configuration and what people read; their records go,
-    /// but for rpm's.
+    /// Nothing is left of them but configuration and what people read; their records go, but for rpm's.
     pub removed: Vec<Package>,
-    /// A part of them is gone, now or before; their records are marked, but
-    /// for rpm's.
+    /// A part of them is gone, now or before; their records are marked, but for rpm's.
     pub partly_kept: Vec<Package>,
     /// They stay as they are.
     pub kept: Vec<Package>,
