@@ -56,11 +56,22 @@ fn read_full(content: &mut dyn FileContent, buffer: &mut [u8]) -> std::io::Resul
 #[derive(Debug, Default)]
 pub struct Learned(Mutex<Held>);
 
+/// Whether a source starts a shell.
+#[derive(Debug, Clone)]
+pub(super) enum ShellCall {
+    /// In this line, the first that does; counted from 1.
+    Line(usize, String),
+    /// Nowhere.
+    Nowhere,
+}
+
 #[derive(Debug, Default)]
 struct Held {
     facts: HashMap<Fingerprint, Facts>,
     /// Bytes of texts among them.
     bytes: usize,
+    /// Of sources, by their language too.
+    shell_calls: HashMap<(Fingerprint, &'static str), ShellCall>,
 }
 
 impl Learned {
@@ -76,6 +87,15 @@ impl Learned {
             held.bytes += more;
             held.facts.insert(fingerprint, facts);
         }
+    }
+
+    /// The call of a shell in a source that was looked into already; none if it was not.
+    pub(super) fn shell_call(&self, source: (Fingerprint, &'static str)) -> Option<ShellCall> {
+        self.held().shell_calls.get(&source).cloned()
+    }
+
+    pub(super) fn put_shell_call(&self, source: (Fingerprint, &'static str), call: ShellCall) {
+        self.held().shell_calls.insert(source, call);
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -121,6 +121,11 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// What was learned of contents already.
+    pub(super) fn learned(&self) -> &'a Learned {
+        self.files.learned
+    }
+
     /// Shows the contents of many small files, see [`Files::see_each`].
     pub(crate) fn see_each<K>(
         &self,

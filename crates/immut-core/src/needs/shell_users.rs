@@ -8,8 +8,9 @@ use aho_corasick::AhoCorasick;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
+use super::facts::ShellCall;
 use super::{Closure, Hop, Look, Start};
-use crate::inventory::{Content, EntryId, Kind};
+use crate::inventory::{Content, EntryId, Fingerprint, Kind};
 use crate::path::{RootPath, lossy};
 
 const CATALOG: &str = include_str!("../../catalog/shell-users.toml");
@@ -36,6 +37,7 @@ struct ShellUsers {
 }
 
 struct Language {
+    name: String,
     files: GlobSet,
     programs: GlobSet,
     comments: Vec<String>,
@@ -65,9 +67,10 @@ struct Described {
 impl Closure {
     /// Adds what of the applications' own sources, and of words and variables, starts a shell later on.
     pub(crate) fn tell_shell_users(&mut self, look: &Look<'_>) {
+        let users: &'static ShellUsers = &USERS;
         for start in &mut self.starts {
-            let mut told: BTreeSet<String> = USERS.in_words(look, start).collect();
-            told.extend(USERS.in_sources(look, start));
+            let mut told: BTreeSet<String> = users.in_words(look, start).collect();
+            told.extend(users.in_sources(look, start));
             start.may_need_shell.extend(told);
         }
     }
@@ -93,27 +96,28 @@ impl ShellUsers {
     }
 
     /// Lines of what lies in the application's own folders.
-    fn in_sources(&self, look: &Look<'_>, start: &Start) -> Vec<String> {
-        let (mut wanted, mut bytes) = (Vec::new(), 0);
+    fn in_sources(&'static self, look: &Look<'_>, start: &Start) -> Vec<String> {
+        let (mut sources, mut bytes) = (Vec::new(), 0);
         for path in own_files(look, start) {
-            let Some(inode) = look.inventory.lookup(&path).filter(|one| one.kind == Kind::File)
-            else {
-                continue;
-            };
-            let Some(language) = self.language(&path, &inode.content) else { continue };
-            let Some(entry) = inode.carrier.filter(|_| inode.fingerprint.is_some()) else {
-                continue;
-            };
-            bytes += inode.size;
-            if inode.size > LARGEST {
+            let Some((source, size)) = self.source(look, path) else { continue };
+            bytes += size;
+            if size > LARGEST {
                 continue;
             }
-            if wanted.len() >= MOST_FILES || bytes > MOST_BYTES {
+            if sources.len() >= MOST_FILES || bytes > MOST_BYTES {
                 break;
             }
-            wanted.push((entry, (path, language)));
+            sources.push(source);
         }
-        told(look, wanted)
+        told(look, sources)
+    }
+
+    /// A file as a source, with its size; none if it is none.
+    fn source(&'static self, look: &Look<'_>, path: RootPath) -> Option<(Source, u64)> {
+        let inode = look.inventory.lookup(&path).filter(|inode| inode.kind == Kind::File)?;
+        let language = self.language(&path, &inode.content)?;
+        let (entry, fingerprint) = (inode.carrier?, inode.fingerprint?);
+        Some((Source { path, entry, fingerprint, language }, inode.size))
     }
 
     fn language(&self, path: &RootPath, content: &Content) -> Option<&Language> {
@@ -146,24 +150,43 @@ fn own_files(look: &Look<'_>, start: &Start) -> BTreeSet<RootPath> {
     files
 }
 
-/// Where these files start a shell.
-fn told(look: &Look<'_>, wanted: Vec<(EntryId, (RootPath, &Language))>) -> Vec<String> {
-    let mut by_file = BTreeMap::new();
-    look.see_each(wanted, |(path, language), text| {
-        if let Some((number, line)) = str::from_utf8(text).ok().and_then(|text| language.call(text))
-        {
-            by_file.insert(path, (number, shown(line)));
+/// A file of the application's own source.
+struct Source {
+    path: RootPath,
+    entry: EntryId,
+    fingerprint: Fingerprint,
+    language: &'static Language,
+}
+
+/// Where sources start a shell. Those that were looked into already are not read again.
+fn told(look: &Look<'_>, sources: Vec<Source>) -> Vec<String> {
+    let (learned, mut calls, mut unread) = (look.learned(), BTreeMap::new(), Vec::new());
+    for source in sources {
+        match learned.shell_call((source.fingerprint, &source.language.name)) {
+            Some(call) => drop(calls.insert(source.path, call)),
+            None => unread.push((source.entry, source)),
         }
+    }
+    look.see_each(unread, |source, text| {
+        let call = str::from_utf8(text).ok().and_then(|text| source.language.call(text));
+        let call =
+            call.map_or(ShellCall::Nowhere, |(number, line)| ShellCall::Line(number, shown(line)));
+        learned.put_shell_call((source.fingerprint, &source.language.name), call.clone());
+        calls.insert(source.path, call);
     });
-    let lines = by_file.into_iter().take(MOST_TOLD);
-    lines.map(|(path, (number, line))| format!("{path} line {number}: {line}")).collect()
+    let line = |(path, call)| match call {
+        ShellCall::Line(number, line) => Some(format!("{path} line {number}: {line}")),
+        ShellCall::Nowhere => None,
+    };
+    calls.into_iter().filter_map(line).take(MOST_TOLD).collect()
 }
 
 impl Language {
     fn of(described: Described) -> Result<Self, String> {
         let Described { name, files, programs, comments, beside, calls } = described;
         let calls = AhoCorasick::new(&calls).map_err(|error| format!("{name}: {error}"))?;
-        Ok(Self { files: globs(&files)?, programs: globs(&programs)?, comments, beside, calls })
+        let (files, programs) = (globs(&files)?, globs(&programs)?);
+        Ok(Self { name, files, programs, comments, beside, calls })
     }
 
     /// Whether a first line `#!` starts its interpreter.
